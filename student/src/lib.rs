@@ -1,0 +1,1 @@
+//! Limbeck's `student` crate.

@@ -1,0 +1,1 @@
+//! Limbeck's `teacher` crate.
