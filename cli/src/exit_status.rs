@@ -1,0 +1,51 @@
+//! What the process tells its caller. The codes are a contract; `audit` alone has its own.
+
+use std::process::ExitCode;
+
+/// How a command ended, when it ended in a way that the caller may branch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Everything asked for was done.
+    Success,
+    /// The work was done, and a gate or a check failed.
+    CheckFailed,
+    /// Wrong use, or an error that kept the work from being done.
+    Error,
+    /// Interrupted by the user; what was in flight has been saved.
+    Interrupted,
+}
+
+impl ExitStatus {
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::CheckFailed => 1,
+            Self::Error => 2,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_the_documented_ones() {
+        let codes = [
+            ExitStatus::Success,
+            ExitStatus::CheckFailed,
+            ExitStatus::Error,
+            ExitStatus::Interrupted,
+        ]
+        .map(ExitStatus::code);
+        assert_eq!(codes, [0, 1, 2, 130]);
+    }
+}

@@ -1,0 +1,1 @@
+//! Joins the reporter traits of the libraries to the bars.

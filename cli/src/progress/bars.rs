@@ -1,0 +1,186 @@
+//! Progress as bars on a terminal.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::{End, Meter, View};
+use crate::printer::LABEL_WIDTH;
+use crate::text;
+
+/// Bars are redrawn with new numbers at most this often; indicatif has its own limit, and formatting costs too.
+const INTERVAL: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(120);
+
+/// Draws one stage.
+pub(super) struct Bar {
+    bar: ProgressBar,
+    last: Option<Instant>,
+    has_total: bool,
+}
+
+impl Bar {
+    pub(super) fn new(bars: &MultiProgress) -> Self {
+        Self {
+            bar: bars.add(ProgressBar::no_length()),
+            last: None,
+            has_total: false,
+        }
+    }
+
+    fn draw(&mut self, meter: &Meter, now: Instant) {
+        if let Some(total) = meter.total() {
+            if !self.has_total {
+                self.has_total = true;
+                self.bar.set_style(style_with_total());
+            }
+            self.bar.set_length(total.max(1));
+            // An empty stage is a full bar.
+            let position = if total == 0 { 1 } else { meter.position() };
+            self.bar.set_position(position);
+        }
+        self.bar.set_message(numbers(meter, now));
+    }
+}
+
+impl View for Bar {
+    fn started(&mut self, meter: &Meter) {
+        self.bar.set_style(style_without_total());
+        self.bar
+            .set_prefix(format!("{:>LABEL_WIDTH$}", meter.name()));
+        self.draw(meter, Instant::now());
+        self.bar.enable_steady_tick(TICK);
+    }
+
+    fn updated(&mut self, meter: &Meter, now: Instant) {
+        let due = self
+            .last
+            .is_none_or(|last| now.saturating_duration_since(last) >= INTERVAL);
+        if due {
+            self.last = Some(now);
+            self.draw(meter, now);
+        }
+    }
+
+    fn finished(&mut self, meter: &Meter, end: &End, now: Instant) {
+        let style = match end {
+            End::Done(_) => style_done(),
+            End::Stopped => style_stopped(),
+        };
+        self.bar.set_style(style);
+        self.bar.finish_with_message(summary(meter, end, now));
+    }
+}
+
+/// `1,200/3,000 prompts  31.2/s  58 s left  2 failed`
+fn numbers(meter: &Meter, now: Instant) -> String {
+    let mut parts = vec![match meter.total() {
+        Some(total) => format!(
+            "{}/{}",
+            meter.count(meter.position()),
+            meter.count_with_unit(total)
+        ),
+        None => meter.count_with_unit(meter.position()),
+    }];
+    if let Some(rate) = meter.rate(now) {
+        parts.push(meter.per_second(rate));
+    }
+    if let Some(left) = meter.time_left(now).filter(|_| meter.share() < Some(1.0)) {
+        parts.push(format!("{} left", text::duration(left)));
+    }
+    if !meter.message().is_empty() {
+        parts.push(meter.message().to_owned());
+    }
+    parts.join("  ")
+}
+
+fn summary(meter: &Meter, end: &End, now: Instant) -> String {
+    let took = text::duration(meter.elapsed(now));
+    match end {
+        End::Done(summary) if !summary.is_empty() => {
+            format!("{}  {took}", text::sanitize_line(summary))
+        }
+        End::Done(_) => format!("{}  {took}", meter.count_with_unit(meter.position())),
+        End::Stopped => format!(
+            "stopped after {}  {took}",
+            meter.count_with_unit(meter.position())
+        ),
+    }
+}
+
+fn style_with_total() -> ProgressStyle {
+    style("{prefix:.cyan.bold} {bar:24.cyan/238} {wide_msg}").progress_chars("━╸━")
+}
+
+fn style_without_total() -> ProgressStyle {
+    style("{prefix:.cyan.bold} {spinner:.cyan} {wide_msg}").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+}
+
+fn style_done() -> ProgressStyle {
+    style("{prefix:.green.bold} {wide_msg}")
+}
+
+fn style_stopped() -> ProgressStyle {
+    style("{prefix:.yellow.bold} {wide_msg}")
+}
+
+fn style(template: &'static str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .expect("the templates of this file are checked by its tests")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn the_numbers_beside_a_bar_are_short() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut meter = Meter::new("harvest", Some(3000), "prompts", start);
+        let mut lines = vec![numbers(&meter, start)];
+        meter.set_position(1500, at(30));
+        lines.push(numbers(&meter, at(30)));
+        meter.set_message("2 failed");
+        meter.set_position(3000, at(60));
+        lines.push(numbers(&meter, at(60)));
+        lines.push(summary(&meter, &End::Done("3,000 traces".into()), at(60)));
+        lines.push(summary(&meter, &End::Done(String::new()), at(60)));
+        lines.push(summary(&meter, &End::Stopped, at(60)));
+        let mut download = Meter::new("fetch", None, "bytes", start);
+        download.set_position(31_400_000, at(10));
+        lines.push(numbers(&download, at(10)));
+        expect![[r#"
+            0/3,000 prompts
+            1,500/3,000 prompts  50.0/s  30 s left
+            3,000/3,000 prompts  50.0/s  2 failed
+            3,000 traces  1 min 0 s
+            3,000 prompts  1 min 0 s
+            stopped after 3,000 prompts  1 min 0 s
+            31 MB  3.1 MB/s"#]].assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn every_template_is_valid_through_the_life_of_a_bar() {
+        let bars = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+        let start = Instant::now();
+        for (total, end) in [
+            (None, End::Stopped),
+            (Some(0), End::Done(String::new())),
+            (Some(3), End::Done("three".into())),
+        ] {
+            let mut meter = Meter::new("train", None, "steps", start);
+            let mut bar = Bar::new(&bars);
+            bar.started(&meter);
+            if let Some(total) = total {
+                meter.set_total(total);
+            }
+            bar.updated(&meter, start);
+            assert_eq!(bar.bar.length(), total.map(|total| total.max(1)));
+            bar.finished(&meter, &end, start);
+            assert!(bar.bar.is_finished());
+        }
+    }
+}
