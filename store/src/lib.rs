@@ -1,1 +1,43 @@
-//! Limbeck's `store` crate.
+//! Everything that Limbeck keeps: prompts, attempts, traces, verdicts, datasets and runs in SQLite.
+//!
+//! Layout:
+//! - [`record`]: the records as plain data, and their content addresses ([`identity`]);
+//! - [`Store`]: the database, and every statement that reads or writes it;
+//! - [`codec`]: token log-probabilities in few bytes;
+//! - [`curate`](mod@curate): which answers are fit to learn from; pure functions.
+//!
+//! Invariants:
+//! - No HTTP and no tensors here, and no SQL elsewhere.
+//! - What [`Store::record`] has returned from is on the disk: an answer is durable before it is counted.
+//! - A trace is identified by what was asked, of whom and how, so nothing is asked or kept twice.
+//! - Nothing is deleted by curation; a verdict with its reason stands beside the trace.
+//! - One process writes to a store at a time; others may read.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::unwrap_used,
+        clippy::float_cmp,
+        reason = "a failed test panics, and exact numbers are meant"
+    )
+)]
+
+pub mod codec;
+pub mod curate;
+mod database;
+mod error;
+pub mod identity;
+mod normalise;
+pub mod record;
+
+pub use curate::{
+    Candidate, Check, CheckSummary, ChoiceDistribution, Curated, Curation, DatasetRow,
+    InvalidCheck, PhrasingPrior, PriorCorrection, PriorCorrectionFit, RowAnswer, Verdict, curate,
+};
+pub use database::Store;
+pub use error::StoreError;
+pub use normalise::normalise;
+pub use record::{
+    Answered, Attempt, AttemptStatus, Dataset, FinishReason, Message, Prompt, PromptBody, Receipt,
+    Run, RunStatus, SamplingParameters, TokenLogProbabilities, Trace, TraceDetail, TraceFilter,
+    TraceKey, TraceRecord, TraceSummary, VerdictFilter, now,
+};

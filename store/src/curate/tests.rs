@@ -1,0 +1,1 @@
+//! What each check decides, as tables.

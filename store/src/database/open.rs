@@ -1,0 +1,158 @@
+//! Opening a store: whose file it is, which version it has, and how SQLite is to treat it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection};
+
+use super::lock::StoreLock;
+use super::{Shared, Store};
+use crate::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// "LIMB", as in `migrations/0001_records.sql`.
+const APPLICATION_ID: i64 = 0x4c49_4d42;
+
+/// Another program that reads the file may hold it for a moment; a checkpoint of ours may, too.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// With one connection for all tasks, waiting for it is normal and no sign of trouble.
+const LONGEST_WAIT_FOR_THE_CONNECTION: Duration = Duration::from_secs(3600);
+
+impl Store {
+    /// Opens the store for writing, and creates it or brings it up to date where needed.
+    ///
+    /// The folder must exist. Fails with [`StoreError::Locked`] while another process (or another call in
+    /// this one) has it open for writing. Runs that a killed process left behind become interrupted ones.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let lock = StoreLock::acquire(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        // Asked before the journal mode is set, since that already writes to the file.
+        version(path, &options).await?;
+        let options = options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
+        let store = Self::connect(path, options, Some(lock)).await?;
+        MIGRATIONS
+            .run(store.pool())
+            .await
+            .map_err(|error| migration_error(path, error))?;
+        store.interrupt_leftover_runs().await?;
+        Ok(store)
+    }
+
+    /// Opens the store for reading only, also while another process writes to it.
+    ///
+    /// Every call that would write fails with [`StoreError::ReadOnly`].
+    pub async fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::NotFound {
+                path: path.to_owned(),
+            });
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let found = version(path, &options).await?;
+        let known = latest_known();
+        if found < known {
+            return Err(StoreError::OlderVersion {
+                path: path.to_owned(),
+                found,
+                known,
+            });
+        }
+        Self::connect(path, options, None).await
+    }
+
+    async fn connect(
+        path: &Path,
+        options: SqliteConnectOptions,
+        lock: Option<StoreLock>,
+    ) -> Result<Self, StoreError> {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .acquire_timeout(LONGEST_WAIT_FOR_THE_CONNECTION)
+            .connect_with(options)
+            .await
+            .map_err(|error| StoreError::from_sqlx(path, error))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                pool,
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+        })
+    }
+}
+
+fn latest_known() -> i64 {
+    MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// The version of a store that this Limbeck can handle, 0 for an empty file. Changes nothing.
+async fn version(path: &Path, options: &SqliteConnectOptions) -> Result<i64, StoreError> {
+    let explain = |error| StoreError::from_sqlx(path, error);
+    let mut connection = options.connect().await.map_err(explain)?;
+    let found = identify(&mut connection).await.map_err(explain);
+    // Only tidiness: whether the file is ours is known by now.
+    let _ = connection.close().await;
+    match found? {
+        None => Err(StoreError::ForeignDatabase {
+            path: path.to_owned(),
+        }),
+        Some(found) if found > latest_known() => Err(StoreError::NewerVersion {
+            path: path.to_owned(),
+            found,
+            known: latest_known(),
+        }),
+        Some(found) => Ok(found),
+    }
+}
+
+/// The latest migration in the file; `None` where the file belongs to another program.
+async fn identify(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *connection)
+        .await?;
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            .fetch_all(&mut *connection)
+            .await?;
+    let has_migrations = tables.iter().any(|name| name == "_sqlx_migrations");
+    if application == APPLICATION_ID && has_migrations {
+        let latest: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(connection)
+            .await?;
+        return Ok(Some(latest.unwrap_or(0)));
+    }
+    // A process that was killed while it created the store leaves at most the table of migrations.
+    let empty = tables.iter().all(|name| name == "_sqlx_migrations");
+    Ok((application == 0 && empty).then_some(0))
+}
+
+fn migration_error(path: &Path, error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            StoreError::from_sqlx(path, error)
+        }
+        source => StoreError::Migration {
+            path: path.to_owned(),
+            source,
+        },
+    }
+}

@@ -1,0 +1,167 @@
+//! Recording answers: everything about them in one transaction, each of them once.
+
+use std::collections::HashSet;
+
+use sqlx::SqliteConnection;
+
+use super::{IDS_PER_STATEMENT, Store, attempts, id_list};
+use crate::record::{Answered, TraceKey, now};
+use crate::{StoreError, codec};
+
+impl Store {
+    /// Which of `keys` have been answered, by trace id.
+    pub async fn answered(&self, keys: &[TraceKey]) -> Result<HashSet<String>, StoreError> {
+        let mut found = HashSet::new();
+        for keys in keys.chunks(IDS_PER_STATEMENT) {
+            let ids: Vec<String> = keys.iter().map(TraceKey::id).collect();
+            let ids = id_list(&ids);
+            let answered = sqlx::query_scalar!(
+                r#"SELECT traces.id AS "id!" FROM json_each(?1) AS wanted
+                   JOIN traces ON traces.id = wanted.value"#,
+                ids,
+            )
+            .fetch_all(self.pool())
+            .await
+            .map_err(self.explain())?;
+            found.extend(answered);
+        }
+        Ok(found)
+    }
+
+    /// Keeps answers with their attempts, token log-probabilities and receipts, all of them or none.
+    ///
+    /// An answer whose trace id is already there is ignored with all that belongs to it. When this returns,
+    /// the answers are on the disk.
+    pub async fn record(&self, batch: &[Answered]) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let explain = self.explain();
+        let recorded_at = now();
+        let mut transaction = self.begin().await?;
+        for answered in batch {
+            let row = TraceRow::new(self, answered)?;
+            if insert_trace(&mut transaction, answered, &row, &recorded_at)
+                .await
+                .map_err(explain)?
+            {
+                insert_receipt(&mut transaction, answered, &row)
+                    .await
+                    .map_err(explain)?;
+                for attempt in &answered.attempts {
+                    attempts::insert(&mut transaction, attempt)
+                        .await
+                        .map_err(explain)?;
+                }
+            }
+        }
+        transaction.commit().await.map_err(explain)
+    }
+}
+
+/// The columns that have to be computed.
+struct TraceRow {
+    id: String,
+    parameters: String,
+    limits: String,
+    choices: Option<Vec<u8>>,
+    mean: Option<f64>,
+}
+
+impl TraceRow {
+    fn new(store: &Store, answered: &Answered) -> Result<Self, StoreError> {
+        let id = answered.key.id();
+        let asked = answered.key.parameters.choices.len();
+        let choices = answered.trace.choice_log_probabilities.as_deref();
+        if choices.is_some_and(|given| given.len() != asked) {
+            return Err(StoreError::InvalidAnswer {
+                trace_id: id,
+                reason: format!(
+                    "it has {} log-probabilities for {asked} choices",
+                    choices.map_or(0, <[f32]>::len)
+                ),
+            });
+        }
+        let mean = answered.trace.mean_log_probability().map(f64::from);
+        Ok(Self {
+            id,
+            parameters: store.json(&answered.key.parameters)?,
+            limits: store.json(&answered.receipt.limits)?,
+            choices: choices.map(|given| given.iter().flat_map(|l| l.to_le_bytes()).collect()),
+            // An impossible token makes the mean minus infinity, which says no more than a missing one.
+            mean: mean.filter(|mean| mean.is_finite()),
+        })
+    }
+}
+
+/// Whether the trace was new.
+async fn insert_trace(
+    connection: &mut SqliteConnection,
+    answered: &Answered,
+    row: &TraceRow,
+    recorded_at: &str,
+) -> Result<bool, sqlx::Error> {
+    let (key, trace) = (&answered.key, &answered.trace);
+    let finish_reason = trace.finish_reason.name();
+    let inserted = sqlx::query!(
+        "INSERT INTO traces
+             (id, prompt_id, sample, teacher, parameters, text, reasoning, choice_log_probabilities,
+              finish_reason, prompt_tokens, completion_tokens, mean_log_probability, recorded_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         ON CONFLICT (id) DO NOTHING",
+        row.id,
+        key.prompt_id,
+        key.sample,
+        key.teacher,
+        row.parameters,
+        trace.text,
+        trace.reasoning,
+        row.choices,
+        finish_reason,
+        trace.prompt_tokens,
+        trace.completion_tokens,
+        row.mean,
+        recorded_at,
+    )
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if inserted == 1 && !trace.tokens.is_empty() {
+        let encoded = codec::encode(&trace.tokens);
+        sqlx::query!(
+            "INSERT INTO token_log_probabilities (trace_id, encoded) VALUES (?1, ?2)",
+            row.id,
+            encoded,
+        )
+        .execute(connection)
+        .await?;
+    }
+    Ok(inserted == 1)
+}
+
+async fn insert_receipt(
+    connection: &mut SqliteConnection,
+    answered: &Answered,
+    row: &TraceRow,
+) -> Result<(), sqlx::Error> {
+    let receipt = &answered.receipt;
+    sqlx::query!(
+        "INSERT INTO receipts
+             (trace_id, provider, model, model_sha256, route, license, limits, limbeck_version,
+              request_sha256, response_sha256)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        row.id,
+        receipt.provider,
+        receipt.model,
+        receipt.model_sha256,
+        receipt.route,
+        receipt.license,
+        row.limits,
+        receipt.limbeck_version,
+        receipt.request_sha256,
+        receipt.response_sha256,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! What a student learns from.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::curate::DatasetRow;
+use crate::identity::content_id;
+
+/// An ordered set of traces, by hash, with what was made of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// Hex SHA-256 over the trace ids of every row, in order.
+    pub id: String,
+    /// A name for people.
+    pub name: String,
+    /// The rows, in the order of the prompts.
+    pub rows: Vec<DatasetRow>,
+}
+
+impl Dataset {
+    /// A dataset with its id.
+    ///
+    /// The id covers which traces make up which row and not the numbers computed from them, because those
+    /// may differ in the last digit between machines.
+    pub fn new(name: impl Into<String>, rows: Vec<DatasetRow>) -> Self {
+        let traces: Vec<_> = rows.iter().map(|row| &row.trace_ids).collect();
+        let id = content_id(&json!({"limbeck": "dataset/1", "rows": traces}));
+        Self {
+            id,
+            name: name.into(),
+            rows,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! How a teacher is asked, and the identity of one answer.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::identity::{content_id, decimal};
+
+/// Everything beside the prompt that decides what a teacher answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamplingParameters {
+    /// The answers to choose from, in the order of the log-probabilities; empty for free text.
+    #[serde(default)]
+    pub choices: Vec<String>,
+    /// 0 takes the likeliest token each time.
+    pub temperature: f32,
+    /// Nucleus sampling: only the likeliest tokens that together reach this probability are drawn.
+    pub top_p: f32,
+    /// The most tokens of one answer.
+    pub max_tokens: u32,
+    /// How many of the likeliest tokens are kept with their log-probabilities at every position.
+    pub top_logprobs: u32,
+    /// The recipe's seed; the seed of one request is derived from it, the prompt and the sample number.
+    pub seed: u64,
+}
+
+impl SamplingParameters {
+    /// The parameters for choosing one of `choices`; nothing is drawn, so the rest is at rest.
+    pub fn choose(choices: Vec<String>) -> Self {
+        Self {
+            choices,
+            temperature: 0.0,
+            top_p: 1.0,
+            max_tokens: 0,
+            top_logprobs: 0,
+            seed: 0,
+        }
+    }
+
+    fn canonical(&self) -> Value {
+        json!({
+            "choices": self.choices,
+            "temperature": decimal(self.temperature),
+            "top_p": decimal(self.top_p),
+            "max_tokens": self.max_tokens,
+            "top_logprobs": self.top_logprobs,
+            "seed": self.seed,
+        })
+    }
+}
+
+/// What identifies one answer before it is given: the question, which try at it, whom and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TraceKey {
+    /// The prompt's id.
+    pub prompt_id: String,
+    /// Which answer to the prompt this is, counted from 0.
+    pub sample: u32,
+    /// The teacher's identity, such as `local|SHA256|in-process`.
+    pub teacher: String,
+    /// How the teacher is asked.
+    pub parameters: SamplingParameters,
+}
+
+impl TraceKey {
+    /// The trace's id: hex SHA-256 over every field. Equal keys have equal ids for ever.
+    pub fn id(&self) -> String {
+        content_id(&json!({
+            "limbeck": "trace/1",
+            "prompt": self.prompt_id,
+            "sample": self.sample,
+            "teacher": self.teacher,
+            "parameters": self.parameters.canonical(),
+        }))
+    }
+}
