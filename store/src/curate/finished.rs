@@ -7,16 +7,14 @@ use crate::record::FinishReason;
 pub(super) fn judge(pool: &Pool, repair: bool) -> Vec<Judgement> {
     pool.kept()
         .map(|(member, candidate)| {
-            if candidate.finish != FinishReason::Length {
-                let reason = "ended by itself".to_owned();
-                return Judgement::new(member, true, None, reason);
-            }
-            if !repair {
-                let tokens = candidate.completion_tokens;
-                let reason = format!("cut off after {tokens} tokens");
-                return Judgement::new(member, false, None, reason);
-            }
-            cut_back(member, &candidate.answer)
+            let tokens = candidate.completion_tokens;
+            let (keep, reason) = match candidate.finish {
+                FinishReason::Stop => (true, "ended by itself".to_owned()),
+                FinishReason::Choice => (true, "one of the choices".to_owned()),
+                FinishReason::Length if repair => return cut_back(member, &candidate.answer),
+                FinishReason::Length => (false, format!("cut off after {tokens} tokens")),
+            };
+            Judgement::new(member, keep, None, reason)
         })
         .collect()
 }

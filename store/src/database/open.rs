@@ -86,6 +86,7 @@ impl Store {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(is_at_rest(connection)))
             .acquire_timeout(LONGEST_WAIT_FOR_THE_CONNECTION)
             .connect_with(options)
             .await
@@ -102,6 +103,16 @@ impl Store {
 
 fn latest_known() -> i64 {
     MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// Whether the connection is fit for use; the pool replaces one that is not.
+///
+/// After a full disk or a failed write SQLite itself rolls the transaction back. sqlx then fails to do so when
+/// the transaction is dropped, takes it for still open, and would refuse every later one. The ping waits for
+/// that rollback, which a drop can only begin.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// The version of a store that this Limbeck can handle, 0 for an empty file. Changes nothing.

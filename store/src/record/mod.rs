@@ -10,6 +10,8 @@ mod prompt;
 mod reading;
 mod run;
 mod sampling;
+#[cfg(test)]
+mod tests;
 
 pub use answer::{
     Answered, Attempt, AttemptStatus, FinishReason, Receipt, TokenLogProbabilities, Trace,
