@@ -1,9 +1,29 @@
 //! The decoder that the local teacher and the student share.
 
+pub mod bench;
+pub mod chat_template;
 pub mod config;
+pub mod decoder;
 pub mod error;
+pub mod generate;
+pub mod gguf;
+pub mod hugging_face;
+mod kernels;
+mod mapped_file;
+mod model_files;
+pub mod tokenizer;
 pub mod weights;
 
+pub use chat_template::{ChatMessage, ChatTemplate};
 pub use config::ModelConfig;
+pub use decoder::{DecodeError, Decoder, Precision, Prefix};
 pub use error::ModelError;
+pub use generate::{
+    Batcher, FinishReason, GeneratedToken, Output, OutputResult, Request, Sampling, Task,
+    text_before_stop,
+};
+pub use gguf::{GgufFile, GgufKind, MetadataValue};
+pub use hugging_face::SafetensorsFile;
+pub use model_files::ModelFiles;
+pub use tokenizer::{PreTokenizer, Tokenizer, TokenizerParts};
 pub use weights::{WeightMap, WeightSource, WeightTensor};

@@ -4,6 +4,9 @@
 //! rotary): readers of other formats translate on the way in, writers on the way out.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::ModelError;
 
 /// A dense row-major tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +23,23 @@ pub type WeightMap = BTreeMap<String, WeightTensor>;
 /// Somewhere that weights can be read from one at a time, so that a large model is never held twice.
 pub trait WeightSource {
     /// Reads and, where needed, dequantises one tensor by its Hugging Face name.
-    fn load(&self, name: &str) -> Result<WeightTensor, crate::ModelError>;
+    fn load(&self, name: &str) -> Result<WeightTensor, ModelError>;
     /// Whether `name` is there.
     fn contains(&self, name: &str) -> bool;
+}
+
+/// Weights in memory; a name that is not there is an error.
+impl WeightSource for WeightMap {
+    fn load(&self, name: &str) -> Result<WeightTensor, ModelError> {
+        self.get(name)
+            .cloned()
+            .ok_or_else(|| ModelError::MissingTensor {
+                path: PathBuf::from("weights in memory"),
+                name: name.to_owned(),
+            })
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.contains_key(name)
+    }
 }
