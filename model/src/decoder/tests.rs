@@ -1,0 +1,431 @@
+//! The decoder against a forward pass written out in f64, and against itself in other company.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::kernels::matrix::test_values;
+use crate::{WeightMap, WeightTensor};
+
+/// A shape with grouped queries and sizes that fill no vector.
+pub(crate) fn odd_config(tied_embeddings: bool) -> ModelConfig {
+    ModelConfig {
+        vocab_size: 101,
+        width: 30,
+        layers: 3,
+        heads: 6,
+        key_value_heads: 2,
+        head_dim: 10,
+        feed_forward: 53,
+        context_length: 700,
+        rope_base: 10_000.0,
+        rms_norm_epsilon: 1e-5,
+        tied_embeddings,
+    }
+}
+
+/// Weights of a size that makes confident, varied predictions.
+pub(crate) fn random_weights(config: &ModelConfig) -> WeightMap {
+    let mut weights = WeightMap::new();
+    for (seed, (name, shape)) in config.weight_names().into_iter().enumerate() {
+        let mut data = test_values(shape.iter().product(), seed as u64);
+        if shape.len() == 1 {
+            data.iter_mut().for_each(|x| *x = 1.0 + 0.3 * *x);
+        } else {
+            let scale = 1.7 / (shape[1] as f32).sqrt();
+            data.iter_mut().for_each(|x| *x *= scale);
+        }
+        weights.insert(name, WeightTensor { shape, data });
+    }
+    weights
+}
+
+pub(crate) fn random_tokens(count: usize, seed: u64) -> Vec<u32> {
+    test_values(count, seed)
+        .into_iter()
+        .map(|x| ((x + 1.0) * 50.0) as u32)
+        .collect()
+}
+
+fn decoder(tied: bool, precision: Precision) -> Decoder {
+    let config = odd_config(tied);
+    Decoder::load(&config, &random_weights(&config), precision).unwrap()
+}
+
+/// Every precision that this processor has.
+fn precisions() -> Vec<Precision> {
+    let mut precisions = vec![Precision::F32];
+    if has_bf16_dot_products() {
+        precisions.push(Precision::Bf16);
+    }
+    precisions
+}
+
+/// The decoder as its papers write it, in f64 and in no hurry: logits at every position.
+struct Reference<'a> {
+    config: &'a ModelConfig,
+    weights: &'a WeightMap,
+}
+
+impl Reference<'_> {
+    fn logits(&self, tokens: &[u32]) -> Vec<f32> {
+        let width = self.config.width;
+        let table = &self.weights["model.embed_tokens.weight"].data;
+        let row = |&token: &u32| {
+            table[token as usize * width..][..width]
+                .iter()
+                .map(|&x| f64::from(x))
+                .collect()
+        };
+        let mut hidden: Vec<Vec<f64>> = tokens.iter().map(row).collect();
+        for layer in 0..self.config.layers {
+            let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+            let normed = self.norm(&name("input_layernorm"), &hidden);
+            let mut queries = self.linear(&name("self_attn.q_proj"), &normed);
+            let mut keys = self.linear(&name("self_attn.k_proj"), &normed);
+            let values = self.linear(&name("self_attn.v_proj"), &normed);
+            self.rotate(&mut queries);
+            self.rotate(&mut keys);
+            let attended = self.attention(&queries, &keys, &values);
+            add(
+                &mut hidden,
+                &self.linear(&name("self_attn.o_proj"), &attended),
+            );
+            let normed = self.norm(&name("post_attention_layernorm"), &hidden);
+            let mut gate = self.linear(&name("mlp.gate_proj"), &normed);
+            let up = self.linear(&name("mlp.up_proj"), &normed);
+            for (gate, up) in gate.iter_mut().flatten().zip(up.iter().flatten()) {
+                *gate = *gate / (1.0 + (-*gate).exp()) * up;
+            }
+            add(&mut hidden, &self.linear(&name("mlp.down_proj"), &gate));
+        }
+        let head = if self.config.tied_embeddings {
+            "model.embed_tokens.weight"
+        } else {
+            "lm_head.weight"
+        };
+        let logits = self.linear(head, &self.norm("model.norm.weight", &hidden));
+        logits.into_iter().flatten().map(|x| x as f32).collect()
+    }
+
+    fn linear(&self, name: &str, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let weight = &self.weights[name];
+        let product = |x: &Vec<f64>| {
+            let rows = weight.data.chunks(weight.shape[1]);
+            rows.map(|row| row.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum())
+                .collect()
+        };
+        x.iter().map(product).collect()
+    }
+
+    fn norm(&self, name: &str, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let weight = &self.weights[name].data;
+        let norm = |x: &Vec<f64>| {
+            let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+            let root = (mean + f64::from(self.config.rms_norm_epsilon)).sqrt();
+            x.iter()
+                .zip(weight)
+                .map(|(x, &w)| x / root * f64::from(w))
+                .collect()
+        };
+        x.iter().map(norm).collect()
+    }
+
+    fn rotate(&self, x: &mut [Vec<f64>]) {
+        let head_dim = self.config.head_dim;
+        for (position, row) in x.iter_mut().enumerate() {
+            for head in row.chunks_mut(head_dim) {
+                for i in 0..head_dim / 2 {
+                    let frequency =
+                        f64::from(self.config.rope_base).powf(-2.0 * i as f64 / head_dim as f64);
+                    let (sine, cosine) = (position as f64 * frequency).sin_cos();
+                    let (low, high) = (head[i], head[i + head_dim / 2]);
+                    head[i] = low * cosine - high * sine;
+                    head[i + head_dim / 2] = high * cosine + low * sine;
+                }
+            }
+        }
+    }
+
+    fn attention(
+        &self,
+        queries: &[Vec<f64>],
+        keys: &[Vec<f64>],
+        values: &[Vec<f64>],
+    ) -> Vec<Vec<f64>> {
+        let ModelConfig {
+            heads,
+            key_value_heads,
+            head_dim,
+            ..
+        } = *self.config;
+        let mut out = vec![vec![0.0; heads * head_dim]; queries.len()];
+        for (position, out) in out.iter_mut().enumerate() {
+            for head in 0..heads {
+                let from = head / (heads / key_value_heads) * head_dim;
+                let query = &queries[position][head * head_dim..][..head_dim];
+                let score = |key: &Vec<f64>| {
+                    let dot: f64 = query.iter().zip(&key[from..]).map(|(q, k)| q * k).sum();
+                    (dot / (head_dim as f64).sqrt()).exp()
+                };
+                let weights: Vec<f64> = keys[..=position].iter().map(score).collect();
+                let total: f64 = weights.iter().sum();
+                for (weight, value) in weights.iter().zip(values) {
+                    for i in 0..head_dim {
+                        out[head * head_dim + i] += weight / total * value[from + i];
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+fn add(x: &mut [Vec<f64>], y: &[Vec<f64>]) {
+    for (x, y) in x.iter_mut().flatten().zip(y.iter().flatten()) {
+        *x += y;
+    }
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
+}
+
+#[test]
+fn logits_equal_the_reference() {
+    // Longer than two blocks of the cache.
+    let tokens = random_tokens(150, 7);
+    for tied in [true, false] {
+        let config = odd_config(tied);
+        let weights = random_weights(&config);
+        let expected = Reference {
+            config: &config,
+            weights: &weights,
+        }
+        .logits(&tokens);
+        let spread = expected.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        assert!(
+            spread > 2.0,
+            "the reference must have something to say: {spread}"
+        );
+        for precision in precisions() {
+            let decoder = Decoder::load(&config, &weights, precision).unwrap();
+            let tolerance = if precision == Precision::F32 {
+                1e-4
+            } else {
+                0.15
+            };
+            let difference = largest_difference(&decoder.logits(&tokens).unwrap(), &expected);
+            assert!(
+                difference < tolerance,
+                "tied {tied}, {precision:?}: {difference}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_decoder_says_what_it_runs_on() {
+    let f32 = decoder(true, Precision::F32);
+    assert_eq!(f32.precision(), Precision::F32);
+    assert_ne!(f32.instruction_set(), "AVX512-BF16");
+    let auto = decoder(true, Precision::Auto);
+    let expected = if has_bf16_dot_products() {
+        Precision::Bf16
+    } else {
+        Precision::F32
+    };
+    assert_eq!(auto.precision(), expected);
+}
+
+#[test]
+fn next_token_probabilities_are_the_last_row_normalised() {
+    let decoder = decoder(false, Precision::F32);
+    // More than one pass.
+    let tokens = random_tokens(600, 3);
+    let all = decoder.logits(&tokens).unwrap();
+    let last = &all[all.len() - 101..];
+    let total = last.iter().map(|x| x.exp()).sum::<f32>().ln();
+    let expected: Vec<f32> = last.iter().map(|x| x - total).collect();
+    assert!(largest_difference(&decoder.next_token_logits(&tokens).unwrap(), &expected) < 1e-4);
+}
+
+#[test]
+fn scores_are_log_probabilities_of_the_given_tokens() {
+    for precision in precisions() {
+        let decoder = decoder(true, precision);
+        let lengths = [1, 2, 65, 600, 40, 3, 1, 300];
+        let sequences: Vec<Vec<u32>> = lengths
+            .iter()
+            .map(|&n| random_tokens(n, n as u64))
+            .collect();
+        let scores = decoder.score(&sequences).unwrap();
+        for (sequence, scores) in sequences.iter().zip(scores) {
+            assert_eq!(scores.len(), sequence.len() - 1);
+            let logits = decoder.logits(sequence).unwrap();
+            for (i, score) in scores.iter().enumerate() {
+                let row = &logits[i * 101..][..101];
+                let total = row.iter().map(|x| x.exp()).sum::<f32>().ln();
+                let expected = row[sequence[i + 1] as usize] - total;
+                assert!(
+                    (score - expected).abs() < 1e-4,
+                    "{precision:?}, position {i}: {score} instead of {expected}"
+                );
+            }
+        }
+        assert!(decoder.score(&[]).unwrap().is_empty());
+    }
+}
+
+/// Log-probabilities after a prefix and a suffix, read in pieces.
+fn in_pieces(decoder: &Decoder, prefix: Option<Arc<Prefix>>, pieces: &[&[u32]]) -> Vec<f32> {
+    let mut workspace = Workspace::default();
+    let mut cache = KeyValueCache::new(decoder.cache_shape(), prefix).unwrap();
+    let mut rows = Vec::new();
+    for tokens in pieces {
+        let chunk = Chunk {
+            cache: &mut cache,
+            tokens,
+            outputs: Outputs::Last,
+        };
+        decoder.forward(&mut [chunk], &mut workspace).unwrap();
+        rows = decoder.head(&mut workspace, |_, logits, _| logits.to_vec());
+    }
+    rows.pop().unwrap()
+}
+
+#[test]
+fn a_prefix_and_a_suffix_equal_the_whole() {
+    let tokens = random_tokens(200, 11);
+    for precision in precisions() {
+        let decoder = decoder(true, precision);
+        let whole = in_pieces(&decoder, None, &[&tokens]);
+        let tolerance = if precision == Precision::F32 {
+            1e-4
+        } else {
+            0.05
+        };
+        for split in [1, 63, 64, 65, 128, 199] {
+            let prefix = decoder.prefix(&tokens[..split]).unwrap();
+            assert_eq!(prefix.tokens(), &tokens[..split]);
+            let after_prefix = in_pieces(&decoder, Some(prefix), &[&tokens[split..]]);
+            let continued = in_pieces(&decoder, None, &[&tokens[..split], &tokens[split..]]);
+            assert!(
+                largest_difference(&after_prefix, &whole) < tolerance,
+                "{precision:?}, prefix of {split}"
+            );
+            assert!(
+                largest_difference(&continued, &whole) < 1e-5,
+                "{precision:?}, pieces at {split}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_sequence_does_not_notice_the_others_in_its_pass() {
+    for precision in precisions() {
+        let decoder = decoder(true, precision);
+        let prefix = decoder.prefix(&random_tokens(90, 1)).unwrap();
+        let prompts: Vec<Vec<u32>> = (0..20)
+            .map(|i| random_tokens(1 + i * 7 % 90, i as u64))
+            .collect();
+        let own_prefix = |i: usize| (!i.is_multiple_of(3)).then(|| prefix.clone());
+        let mut caches: Vec<KeyValueCache> = (0..prompts.len())
+            .map(|i| KeyValueCache::new(decoder.cache_shape(), own_prefix(i)).unwrap())
+            .collect();
+        let mut chunks: Vec<Chunk<'_>> = caches
+            .iter_mut()
+            .zip(&prompts)
+            .map(|(cache, tokens)| Chunk {
+                cache,
+                tokens,
+                outputs: Outputs::Last,
+            })
+            .collect();
+        let mut workspace = Workspace::default();
+        decoder.forward(&mut chunks, &mut workspace).unwrap();
+        let together = decoder.head(&mut workspace, |_, logits, _| logits.to_vec());
+        for (i, together) in together.iter().enumerate() {
+            let alone = in_pieces(&decoder, own_prefix(i), &[&prompts[i]]);
+            assert_eq!(&alone, together, "{precision:?}, sequence {i}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_answered_is_an_error() {
+    let decoder = decoder(true, Precision::F32);
+    let kind = |error: ModelError| match error {
+        ModelError::Decode(error) => error,
+        other => panic!("unexpected {other}"),
+    };
+    let too_long = random_tokens(701, 1);
+    assert!(matches!(
+        kind(decoder.logits(&[]).unwrap_err()),
+        DecodeError::NoTokens
+    ));
+    assert!(matches!(
+        kind(decoder.prefix(&[]).unwrap_err()),
+        DecodeError::NoTokens
+    ));
+    assert!(matches!(
+        kind(decoder.score(&[vec![]]).unwrap_err()),
+        DecodeError::NoTokens
+    ));
+    assert!(matches!(
+        kind(decoder.logits(&[101]).unwrap_err()),
+        DecodeError::TokenOutOfRange { id: 101, .. }
+    ));
+    assert!(matches!(
+        kind(decoder.score(&[vec![1, u32::MAX]]).unwrap_err()),
+        DecodeError::TokenOutOfRange { .. }
+    ));
+    assert!(matches!(
+        kind(decoder.next_token_logits(&too_long).unwrap_err()),
+        DecodeError::TooLong { tokens: 701, .. }
+    ));
+    assert!(decoder.next_token_logits(&too_long[..700]).is_ok());
+    assert!(
+        decoder.score(&[too_long]).is_ok(),
+        "the last token is not read"
+    );
+}
+
+#[test]
+fn weights_of_another_shape_are_refused() {
+    let config = odd_config(true);
+    let mut weights = random_weights(&config);
+    weights
+        .get_mut("model.layers.1.mlp.down_proj.weight")
+        .unwrap()
+        .shape
+        .reverse();
+    let error = Decoder::load(&config, &weights, Precision::F32)
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "weight `model.layers.1.mlp.down_proj.weight` has shape [53, 30] and 1590 values, expected [30, 53]"
+    );
+    weights.remove("model.layers.0.input_layernorm.weight");
+    assert!(Decoder::load(&config, &weights, Precision::F32).is_err());
+}
+
+#[test]
+fn a_prefix_of_another_model_is_refused() {
+    let decoder = decoder(true, Precision::F32);
+    let other = ModelConfig {
+        layers: 2,
+        ..odd_config(true)
+    };
+    let other = Decoder::load(&other, &random_weights(&other), Precision::F32).unwrap();
+    let prefix = other.prefix(&[1, 2]).unwrap();
+    let refused = KeyValueCache::new(decoder.cache_shape(), Some(prefix))
+        .map(|_| ())
+        .unwrap_err();
+    assert!(matches!(refused, DecodeError::ForeignPrefix));
+}

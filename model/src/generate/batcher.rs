@@ -1,0 +1,170 @@
+//! Continuous batching.
+
+use std::sync::Arc;
+
+use super::sequence::{Question, Sequence};
+use super::{Output, Request};
+use crate::decoder::{Chunk, PASS_ROWS, Workspace};
+use crate::{DecodeError, Decoder, ModelError, Tokenizer};
+
+/// Answers many requests together: each [`Batcher::step`] is one forward pass over the next token of every answer in
+/// progress and as much of the waiting prompts as fits. Requests come and go between steps.
+///
+/// One thread owns it; the work inside a step is spread over rayon's threads.
+pub struct Batcher {
+    decoder: Arc<Decoder>,
+    tokenizer: Option<Tokenizer>,
+    capacity: usize,
+    /// In the order of submission.
+    active: Vec<Sequence>,
+    workspace: Workspace,
+}
+
+impl Batcher {
+    /// An empty batch for up to `capacity` requests at a time, at least one. The tokenizer is needed for stop strings
+    /// only.
+    pub fn new(decoder: Arc<Decoder>, tokenizer: Option<Tokenizer>, capacity: usize) -> Self {
+        Self {
+            decoder,
+            tokenizer,
+            capacity: capacity.max(1),
+            active: Vec::new(),
+            workspace: Workspace::default(),
+        }
+    }
+
+    /// Whether another request may be submitted now.
+    pub fn has_room(&self) -> bool {
+        self.active.len() < self.capacity
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// Takes a request in.
+    ///
+    /// # Errors
+    /// No room, an empty prompt, ids outside the vocabulary, a prompt that leaves no room for an answer in the model's
+    /// context, sampling parameters out of range. The batch is as before then.
+    pub fn submit(&mut self, request: Request) -> Result<(), ModelError> {
+        if !self.has_room() {
+            return Err(DecodeError::Full {
+                capacity: self.capacity,
+            }
+            .into());
+        }
+        self.active.push(Sequence::new(
+            request,
+            &self.decoder,
+            self.tokenizer.is_some(),
+        )?);
+        Ok(())
+    }
+
+    /// Drops a request without an answer, as when nobody waits for it any more; returns whether it was there.
+    pub fn cancel(&mut self, id: u64) -> bool {
+        match self.active.iter().position(|sequence| sequence.id == id) {
+            Some(index) => {
+                self.active
+                    .remove(index)
+                    .cache
+                    .recycle(&mut self.workspace.pool);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// One forward pass; returns the answers that it completed. Does nothing when idle.
+    pub fn step(&mut self) -> Result<Vec<Output>, ModelError> {
+        if self.active.is_empty() {
+            return Ok(Vec::new());
+        }
+        let counts = self.plan();
+        let mut chunks = Vec::with_capacity(counts.len());
+        for (sequence, &count) in self
+            .active
+            .iter_mut()
+            .zip(&counts)
+            .filter(|(_, count)| **count > 0)
+        {
+            let (cache, tokens, outputs) = sequence.take(count);
+            chunks.push(Chunk {
+                cache,
+                tokens,
+                outputs,
+            });
+        }
+        self.decoder.forward(&mut chunks, &mut self.workspace)?;
+
+        let mut questions: Vec<Question> = Vec::new();
+        let mut asked = Vec::with_capacity(counts.len());
+        for (sequence, &count) in self.active.iter_mut().zip(&counts) {
+            let own = if count > 0 {
+                sequence.questions(count)
+            } else {
+                Vec::new()
+            };
+            asked.push(own.len());
+            questions.extend(own);
+        }
+        let answers = self
+            .decoder
+            .head(&mut self.workspace, |row, logits, weights| {
+                questions[row].ask(logits, weights)
+            });
+
+        let context_length = self.decoder.config().context_length;
+        let mut answers = answers.into_iter();
+        let mut outputs = Vec::new();
+        let mut still_active = Vec::with_capacity(self.active.len());
+        for ((mut sequence, count), asked) in self.active.drain(..).zip(counts).zip(asked) {
+            let own = answers.by_ref().take(asked);
+            let result = if count > 0 {
+                sequence.take_answers(own, context_length, self.tokenizer.as_ref())
+            } else {
+                None
+            };
+            match result {
+                Some(result) => {
+                    outputs.push(Output {
+                        id: sequence.id,
+                        prompt_tokens: sequence.prompt_tokens,
+                        result,
+                    });
+                    sequence.cache.recycle(&mut self.workspace.pool);
+                }
+                None => still_active.push(sequence),
+            }
+        }
+        self.active = still_active;
+        Ok(outputs)
+    }
+
+    /// How many tokens of each sequence the next pass reads: all single tokens, so that answers in progress never wait
+    /// for a long prompt, then prompts in the order they came.
+    fn plan(&self) -> Vec<usize> {
+        let waiting = |sequence: &Sequence| sequence.waiting();
+        let singles = self
+            .active
+            .iter()
+            .filter(|sequence| waiting(sequence) == 1)
+            .count();
+        let mut budget = PASS_ROWS.max(self.capacity) - singles;
+        let mut counts = Vec::with_capacity(self.active.len());
+        for sequence in &self.active {
+            let count = match waiting(sequence) {
+                1 => 1,
+                tokens => {
+                    let count = tokens.min(budget);
+                    budget -= count;
+                    count
+                }
+            };
+            counts.push(count);
+        }
+        counts
+    }
+}

@@ -1,0 +1,22 @@
+//! The inner loops: matrix products, attention and row operations over plain f32 slices.
+//!
+//! One binary serves every processor: each kernel is compiled for several instruction sets and picks one at run time.
+//! The order in which the terms of an output element are added depends only on the shapes of the weights, never on how
+//! many rows are computed together, so an answer does not change with the company it is computed in.
+//!
+//! - [`simd`]: instruction sets and the vector type that the f32 tile is written over
+//! - [`tile`]: the small f32 product that matrices and attention share
+//! - [`bf16`]: the same product over bfloat16 pairs, where the processor has dot products for them
+//! - [`matrix`]: packed weights of a linear layer, in either precision
+//! - [`attention`]: one tile of queries against blocks of keys and values
+//! - [`rows`]: norms, activations, softmax statistics
+//! - [`rotary`]: rotary positions
+
+pub(crate) mod attention;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod bf16;
+pub(crate) mod matrix;
+pub(crate) mod rotary;
+pub(crate) mod rows;
+pub(crate) mod simd;
+pub(crate) mod tile;

@@ -1,0 +1,77 @@
+//! Rotary positions in the rotate-half layout of Hugging Face: channel `i` is paired with channel `i + head_dim / 2`.
+
+/// Cosines and sines for the rows of one forward pass.
+///
+/// They are the same for every layer and every head, so computing them once a pass costs nothing beside the products,
+/// where a table up to the context length would take tens of megabytes for long-context models.
+#[derive(Default)]
+pub(crate) struct RotaryTable {
+    half: usize,
+    /// For each row `half` cosines, then `half` sines.
+    values: Vec<f32>,
+}
+
+impl RotaryTable {
+    /// Fills the table for rows at `positions`: the angle of channel `i` is `position * base^(-2 i / head_dim)`
+    /// (RoFormer, arXiv 2104.09864, equation 15).
+    pub(crate) fn fill(
+        &mut self,
+        positions: impl Iterator<Item = usize>,
+        head_dim: usize,
+        base: f32,
+    ) {
+        self.half = head_dim / 2;
+        self.values.clear();
+        let frequencies: Vec<f64> = (0..self.half)
+            .map(|i| f64::from(base).powf(-2.0 * i as f64 / head_dim as f64))
+            .collect();
+        for position in positions {
+            let angles = frequencies
+                .iter()
+                .map(|frequency| position as f64 * frequency);
+            self.values
+                .extend(angles.clone().map(|angle| angle.cos() as f32));
+            self.values.extend(angles.map(|angle| angle.sin() as f32));
+        }
+    }
+
+    /// Cosines and sines of one row.
+    pub(crate) fn row(&self, row: usize) -> (&[f32], &[f32]) {
+        self.values[row * 2 * self.half..][..2 * self.half].split_at(self.half)
+    }
+}
+
+/// Rotates one head in place; `cosines` and `sines` are half as long as `head`.
+pub(crate) fn rotate(head: &mut [f32], cosines: &[f32], sines: &[f32]) {
+    let (low, high) = head.split_at_mut(cosines.len());
+    for (((low, high), cosine), sine) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
+        (*low, *high) = (*low * cosine - *high * sine, *high * cosine + *low * sine);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_turns_by_position_times_frequency_and_keeps_lengths() {
+        let mut table = RotaryTable::default();
+        table.fill([0, 3].into_iter(), 4, 100.0);
+        let head = [1.0, 2.0, -0.5, 0.25];
+        let mut at_zero = head;
+        rotate(&mut at_zero, table.row(0).0, table.row(0).1);
+        assert_eq!(at_zero, head);
+        let mut at_three = head;
+        rotate(&mut at_three, table.row(1).0, table.row(1).1);
+        // Frequencies 1 and 100^(-1/2) = 0.1.
+        let expected = [
+            1.0 * 3f32.cos() + 0.5 * 3f32.sin(),
+            2.0 * 0.3f32.cos() - 0.25 * 0.3f32.sin(),
+            -0.5 * 3f32.cos() + 1.0 * 3f32.sin(),
+            0.25 * 0.3f32.cos() + 2.0 * 0.3f32.sin(),
+        ];
+        for (got, expected) in at_three.iter().zip(expected) {
+            assert!((got - expected).abs() < 1e-6, "{at_three:?}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Operations on single rows: norms, activations and softmax statistics.
+#![expect(
+    unsafe_code,
+    reason = "functions compiled for detected instructions are called unsafely"
+)]
+
+use super::simd::vectorised;
+
+/// Partial sums kept side by side, so that the compiler may use whole vectors without reordering anything.
+const LANES: usize = 16;
+/// Sums of exponentials are collected in f64 every so many values: a vocabulary is long enough for f32 to drift.
+const EXPONENTIALS: usize = 1024;
+
+/// e^x to about one unit in the last place, branch-free; 0 below -87, where f32 runs out of normal numbers.
+///
+/// Cephes' `expf`: reduction by a two-part ln 2, then a polynomial of degree 5. The library's own `exp` is a call,
+/// which stops a loop from being vectorised.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+    let clamped = x.clamp(-87.0, 88.0);
+    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = clamped - n * 0.693_359_375 - n * -2.121_944_4e-4;
+    let mut p = 1.987_569_1e-4_f32;
+    for coefficient in [
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        5.000_000_1e-1,
+    ] {
+        p = p * r + coefficient;
+    }
+    let value = p * r * r + r + 1.0;
+    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
+    if x < -87.0 { 0.0 } else { value * power }
+}
+
+/// The sum of `f` over `values`, in [`LANES`] strands.
+#[inline(always)]
+fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut strands = [0.0_f32; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let tail: f32 = chunks.remainder().iter().map(|&x| f(x)).sum();
+    for chunk in chunks {
+        for (strand, &x) in strands.iter_mut().zip(chunk) {
+            *strand += f(x);
+        }
+    }
+    strands.iter().sum::<f32>() + tail
+}
+
+#[inline(always)]
+fn maximum(values: &[f32]) -> f32 {
+    let mut strands = [f32::NEG_INFINITY; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let tail = chunks
+        .remainder()
+        .iter()
+        .fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    for chunk in chunks {
+        for (strand, &x) in strands.iter_mut().zip(chunk) {
+            *strand = if x > *strand { x } else { *strand };
+        }
+    }
+    strands.iter().fold(tail, |a, &b| a.max(b))
+}
+
+vectorised! {
+    /// `out = x / sqrt(mean(x²) + epsilon) * weight` for every row of `weight.len()` values (RMS norm, arXiv 1910.07467).
+    pub(crate) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
+        let width = weight.len();
+        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            let scale = 1.0 / (sum_of(x, |x| x * x) / width as f32 + epsilon).sqrt();
+            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                *out = x * scale * weight;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// SwiGLU: `out = gate / (1 + e^-gate) * up` for rows that hold `width` gates followed by `width` ups.
+    pub(crate) fn swiglu(gate_up: &[f32], width: usize, out: &mut [f32]) {
+        for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+            let (gate, up) = row.split_at(width);
+            for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
+                *out = gate / (1.0 + exp(-gate)) * up;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// ln Σ e^x.
+    pub(crate) fn log_sum_exp(values: &[f32]) -> f32 {
+        let maximum = maximum(values);
+        let sum: f64 = values.chunks(EXPONENTIALS).map(|part| f64::from(sum_of(part, |x| exp(x - maximum)))).sum();
+        maximum + sum.ln() as f32
+    }
+}
+
+vectorised! {
+    /// `out = e^((x - shift) * scale)`; returns the sum.
+    pub(crate) fn scaled_exponentials(x: &[f32], shift: f32, scale: f32, out: &mut [f32]) -> f64 {
+        let mut total = 0.0;
+        for (x, out) in x.chunks(EXPONENTIALS).zip(out.chunks_mut(EXPONENTIALS)) {
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = exp((x - shift) * scale);
+            }
+            total += f64::from(sum_of(out, |x| x));
+        }
+        total
+    }
+}
+
+/// One row of attention scores turned into weights against a running maximum; see [`super::attention`].
+///
+/// Returns the new maximum and the sum of the weights. Values at `valid` and beyond become 0.
+#[inline(always)]
+pub(crate) fn score_weights(scores: &mut [f32], valid: usize, previous_maximum: f32) -> (f32, f32) {
+    for score in &mut scores[valid..] {
+        *score = f32::NEG_INFINITY;
+    }
+    let maximum = maximum(scores).max(previous_maximum);
+    for score in scores.iter_mut() {
+        *score = exp(*score - maximum);
+    }
+    (maximum, sum_of(scores, |x| x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::matrix::test_values;
+
+    #[test]
+    fn exp_is_close_to_the_librarys_over_the_whole_range() {
+        for i in -8700..8800 {
+            let x = i as f32 / 100.0;
+            let expected = f64::from(x).exp();
+            let error = (f64::from(exp(x)) - expected).abs() / expected;
+            assert!(error < 3e-7, "exp({x}) is off by {error}");
+        }
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(-90.0), 0.0);
+        assert_eq!(exp(0.0), 1.0);
+    }
+
+    #[test]
+    fn log_sum_exp_of_a_long_row_does_not_drift() {
+        let values: Vec<f32> = test_values(49_153, 1).iter().map(|x| x * 30.0).collect();
+        let expected = values.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
+        assert!((f64::from(log_sum_exp(&values)) - expected).abs() < 1e-5);
+    }
+
+    #[test]
+    fn rms_norm_and_swiglu_equal_their_formulas() {
+        for width in [1, 5, 16, 37] {
+            let (x, weight) = (test_values(3 * width, 1), test_values(width, 2));
+            let mut out = vec![0.0; 3 * width];
+            rms_norm(&x, &weight, 1e-5, &mut out);
+            for (row, out) in x.chunks(width).zip(out.chunks(width)) {
+                let mean = row.iter().map(|x| x * x).sum::<f32>() / width as f32;
+                for i in 0..width {
+                    assert!((out[i] - row[i] / (mean + 1e-5).sqrt() * weight[i]).abs() < 1e-5);
+                }
+            }
+            let gate_up = test_values(4 * width, 3);
+            let mut out = vec![0.0; 2 * width];
+            swiglu(&gate_up, width, &mut out);
+            for (row, out) in gate_up.chunks(2 * width).zip(out.chunks(width)) {
+                for i in 0..width {
+                    assert!(
+                        (out[i] - row[i] / (1.0 + (-row[i]).exp()) * row[width + i]).abs() < 1e-6
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn score_weights_ignores_what_is_not_valid() {
+        let mut scores = [1.0, 2.0, 50.0, f32::NAN];
+        let (maximum, sum) = score_weights(&mut scores, 2, 1.5);
+        assert_eq!(maximum, 2.0);
+        assert_eq!(&scores[2..], &[0.0, 0.0]);
+        assert!((sum - (1.0 + (-1.0_f32).exp())).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,247 @@
+//! Which instructions the processor has, and the vectors that kernels are written over.
+#![expect(unsafe_code, reason = "vector loads and stores go through pointers")]
+
+use std::sync::OnceLock;
+
+/// The widest f32 instructions that this build and this processor share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InstructionSet {
+    /// What every processor of the target has.
+    Portable,
+    /// 8 lanes with fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 16 lanes with fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl InstructionSet {
+    /// What this processor has; detected once.
+    pub(crate) fn detect() -> Self {
+        static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
+        *DETECTED.get_or_init(Self::probe)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn probe() -> Self {
+        let fused = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let wide = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        match (fused, wide) {
+            (true, true) => Self::Avx512,
+            (true, false) => Self::Avx2,
+            (false, _) => Self::Portable,
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn probe() -> Self {
+        Self::Portable
+    }
+
+    /// The name that reports show.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Portable if cfg!(target_arch = "aarch64") => "NEON",
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "AVX-512",
+        }
+    }
+}
+
+/// Whether the processor multiplies pairs of bfloat16 into f32 sums.
+pub(crate) fn has_bf16_dot_products() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        InstructionSet::detect() == InstructionSet::Avx512 && is_x86_feature_detected!("avx512bf16")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// A register of f32 lanes.
+///
+/// Every method is unsafe for the same reason: the processor must have the instructions of the implementing type. They
+/// are `inline(always)`, so that they end up inside a caller compiled for those instructions.
+pub(crate) trait Vector: Copy {
+    /// f32 values in one register.
+    const LANES: usize;
+    /// Every lane set to `value`.
+    unsafe fn splat(value: f32) -> Self;
+    /// The `LANES` values from `pointer` on; no alignment needed.
+    unsafe fn load(pointer: *const f32) -> Self;
+    /// Writes the lanes to `pointer`; no alignment needed.
+    unsafe fn store(self, pointer: *mut f32);
+    /// `self + a * b`, lane by lane.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// `self + other`, lane by lane.
+    unsafe fn add(self, other: Self) -> Self;
+}
+
+/// Four lanes in plain Rust, which compilers turn into SSE2 or NEON.
+#[derive(Clone, Copy)]
+pub(crate) struct Four([f32; 4]);
+
+impl Vector for Four {
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load(pointer: *const f32) -> Self {
+        // SAFETY: the caller vouches for four readable values.
+        Self(unsafe { pointer.cast::<[f32; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, pointer: *mut f32) {
+        // SAFETY: the caller vouches for room for four values.
+        unsafe { pointer.cast::<[f32; 4]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // Without the instruction a fused multiply-add is a call into the maths library.
+        let fused = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+        Self(std::array::from_fn(|i| {
+            if fused {
+                a.0[i].mul_add(b.0[i], self.0[i])
+            } else {
+                self.0[i] + a.0[i] * b.0[i]
+            }
+        }))
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! x86_vector {
+    ($vector:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $fma:ident, $add:ident) => {
+        impl Vector for std::arch::x86_64::$vector {
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> Self {
+                // SAFETY: the caller vouches for the instructions.
+                unsafe { std::arch::x86_64::$splat(value) }
+            }
+
+            #[inline(always)]
+            unsafe fn load(pointer: *const f32) -> Self {
+                // SAFETY: the caller vouches for the instructions and the memory.
+                unsafe { std::arch::x86_64::$load(pointer) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, pointer: *mut f32) {
+                // SAFETY: the caller vouches for the instructions and the memory.
+                unsafe { std::arch::x86_64::$store(pointer, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                // SAFETY: the caller vouches for the instructions.
+                unsafe { std::arch::x86_64::$fma(a, b, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                // SAFETY: the caller vouches for the instructions.
+                unsafe { std::arch::x86_64::$add(self, other) }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+x86_vector!(
+    __m256,
+    8,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_fmadd_ps,
+    _mm256_add_ps
+);
+#[cfg(target_arch = "x86_64")]
+x86_vector!(
+    __m512,
+    16,
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_fmadd_ps,
+    _mm512_add_ps
+);
+
+/// Declares a function over slices that is compiled for each instruction set and dispatches at run time.
+///
+/// The body is ordinary Rust in a shape that the compiler vectorises.
+macro_rules! vectorised {
+    ($(#[$meta:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+        $(#[$meta])*
+        $visibility fn $name($($argument: $type),*) $(-> $result)? {
+            #[inline(always)]
+            fn body($($argument: $type),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($argument: $type),*) $(-> $result)? {
+                body($($argument),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+            fn avx512($($argument: $type),*) $(-> $result)? {
+                body($($argument),*)
+            }
+
+            match $crate::kernels::simd::InstructionSet::detect() {
+                $crate::kernels::simd::InstructionSet::Portable => body($($argument),*),
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: detection found these instructions.
+                $crate::kernels::simd::InstructionSet::Avx2 => unsafe { avx2($($argument),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: detection found these instructions.
+                $crate::kernels::simd::InstructionSet::Avx512 => unsafe { avx512($($argument),*) },
+            }
+        }
+    };
+}
+pub(crate) use vectorised;
+
+/// A pointer that parallel tasks write through, each to elements of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedOutput(*mut f32);
+
+// SAFETY: the pointer is only an address; whoever writes through it promises that no two tasks touch one element.
+unsafe impl Send for SharedOutput {}
+// SAFETY: as above.
+unsafe impl Sync for SharedOutput {}
+
+impl SharedOutput {
+    /// Wraps the start of `output`; the caller keeps `output` borrowed for as long as tasks write.
+    pub(crate) fn new(output: &mut [f32]) -> Self {
+        Self(output.as_mut_ptr())
+    }
+
+    /// The address of element `index`, which the caller must know to be inside the slice.
+    pub(crate) fn at(self, index: usize) -> *mut f32 {
+        self.0.wrapping_add(index)
+    }
+}
