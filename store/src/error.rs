@@ -45,13 +45,13 @@ pub enum StoreError {
         /// The store's file.
         path: PathBuf,
     },
-    /// The file is no SQLite database.
+    /// The file is no `SQLite` database.
     #[error("`{}` is not a database", path.display())]
     NotADatabase {
         /// The file.
         path: PathBuf,
     },
-    /// The file is a SQLite database of some other program.
+    /// The file is a `SQLite` database of some other program.
     #[error("`{}` is a database, but not one of limbeck", path.display())]
     ForeignDatabase {
         /// The file.
@@ -170,7 +170,7 @@ impl StoreError {
         }
     }
 
-    /// Tells the errors of SQLite apart that a person can do something about.
+    /// Tells the errors of `SQLite` apart that a person can do something about.
     pub(crate) fn from_sqlx(path: &Path, source: sqlx::Error) -> Self {
         let path = path.to_owned();
         match SqliteFailure::of(&source) {
@@ -204,7 +204,7 @@ enum SqliteFailure {
 }
 
 impl SqliteFailure {
-    /// By SQLite's result codes, whose low byte is the kind (`https://sqlite.org/rescode.html`).
+    /// By `SQLite`'s result codes, whose low byte is the kind (`https://sqlite.org/rescode.html`).
     fn of(error: &sqlx::Error) -> Self {
         /// `SQLITE_IOERR_SHMSIZE`: the shared memory file beside the log could not grow, which is how a full
         /// disk shows when a store is opened.
@@ -212,7 +212,7 @@ impl SqliteFailure {
         const FOREIGN_KEY: i32 = 787;
         let code = error
             .as_database_error()
-            .and_then(|error| error.code())
+            .and_then(sqlx::error::DatabaseError::code)
             .and_then(|code| code.parse::<i32>().ok());
         let Some(code) = code else {
             return Self::Other;

@@ -1,4 +1,4 @@
-//! Everything that Limbeck keeps: prompts, attempts, traces, verdicts, datasets and runs in SQLite.
+//! Everything that Limbeck keeps: prompts, attempts, traces, verdicts, datasets and runs in `SQLite`.
 //!
 //! Layout:
 //! - [`record`]: the records as plain data, and their content addresses ([`identity`]);

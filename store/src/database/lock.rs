@@ -8,7 +8,7 @@ use crate::StoreError;
 
 /// An advisory lock on a file beside the store, held as long as this lives.
 ///
-/// SQLite's own locks last for one transaction, and two harvests that take turns would ask everything twice.
+/// `SQLite`'s own locks last for one transaction, and two harvests that take turns would ask everything twice.
 /// The system lets go of the lock when the process ends, however it ends; the empty file stays.
 #[derive(Debug)]
 pub(super) struct StoreLock {

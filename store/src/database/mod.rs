@@ -1,7 +1,7 @@
-//! The database: one SQLite file, one writer.
+//! The database: one `SQLite` file, one writer.
 //!
 //! Every statement is checked against the migrations at compile time (`sqlx::query!`, with the metadata in
-//! `.sqlx`; `store/prepare.sh` renews it), except those over SQLite's own tables in [`open`].
+//! `.sqlx`; `store/prepare.sh` renews it), except those over `SQLite`'s own tables in [`open`].
 
 mod attempts;
 mod datasets;

@@ -1,4 +1,4 @@
-//! Opening a store: whose file it is, which version it has, and how SQLite is to treat it.
+//! Opening a store: whose file it is, which version it has, and how `SQLite` is to treat it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const APPLICATION_ID: i64 = 0x4c49_4d42;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// With one connection for all tasks, waiting for it is normal and no sign of trouble.
-const LONGEST_WAIT_FOR_THE_CONNECTION: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT_FOR_THE_CONNECTION: Duration = Duration::from_hours(1);
 
 impl Store {
     /// Opens the store for writing, and creates it or brings it up to date where needed.
@@ -107,7 +107,7 @@ fn latest_known() -> i64 {
 
 /// Whether the connection is fit for use; the pool replaces one that is not.
 ///
-/// After a full disk or a failed write SQLite itself rolls the transaction back. sqlx then fails to do so when
+/// After a full disk or a failed write `SQLite` itself rolls the transaction back. sqlx then fails to do so when
 /// the transaction is dropped, takes it for still open, and would refuse every later one. The ping waits for
 /// that rollback, which a drop can only begin.
 async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
