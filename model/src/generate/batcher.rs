@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::sequence::{Question, Sequence};
-use super::{Output, Request};
+use super::{GeneratedToken, Output, Request};
 use crate::decoder::{Chunk, PASS_ROWS, Workspace};
 use crate::{DecodeError, Decoder, ModelError, Tokenizer};
 
@@ -61,6 +61,15 @@ impl Batcher {
             self.tokenizer.is_some(),
         )?);
         Ok(())
+    }
+
+    /// The tokens drawn so far for a request in progress, so that an answer can be shown while it grows; empty where
+    /// there are none.
+    pub fn generated(&self, id: u64) -> &[GeneratedToken] {
+        self.active
+            .iter()
+            .find(|sequence| sequence.id == id)
+            .map_or(&[], Sequence::generated)
     }
 
     /// Drops a request without an answer, as when nobody waits for it any more; returns whether it was there.

@@ -134,6 +134,14 @@ impl Sequence {
         })
     }
 
+    /// The tokens drawn so far.
+    pub(crate) fn generated(&self) -> &[GeneratedToken] {
+        match &self.work {
+            Work::Generate(generation) => &generation.tokens,
+            Work::Choose(_) => &[],
+        }
+    }
+
     /// How many tokens wait to be read; at least one.
     pub(crate) fn waiting(&self) -> usize {
         self.pending.len() - self.read
