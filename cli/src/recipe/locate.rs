@@ -1,0 +1,227 @@
+//! From the text of a recipe to its document, and from a mistake to its place.
+//!
+//! The document itself carries no positions. A mistake names its key (`harvest.sampling.top_p`, `teacher.0.name`) and
+//! is looked up in the syntax tree only when there is one.
+
+use std::ops::Range;
+use std::path::Path;
+
+use serde_spanned::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Document;
+use super::diagnostic::{Diagnostic, nearest};
+use super::teacher::LOCAL;
+
+/// A mistake at a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Keys and positions in lists, joined by dots.
+    pub(super) at: String,
+    /// What is wrong.
+    pub(super) message: String,
+    /// What to do about it.
+    pub(super) help: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            at: at.into(),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    #[must_use]
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Reads the TOML strictly.
+pub(super) fn read(path: &Path, text: &str) -> Result<Document, Vec<Diagnostic>> {
+    let tree = DeTable::parse(text).map_err(|error| vec![explain(path, text, None, &error)])?;
+    let providers = foreign_providers(tree.get_ref());
+    if !providers.is_empty() {
+        return Err(place(path, text, providers));
+    }
+    toml::from_str(text).map_err(|error| vec![explain(path, text, Some(tree.get_ref()), &error)])
+}
+
+/// Finds the place of each problem, and sorts them by it.
+pub(super) fn place(path: &Path, text: &str, problems: Vec<Problem>) -> Vec<Diagnostic> {
+    let tree = DeTable::parse(text);
+    let mut placed: Vec<(usize, Diagnostic)> = problems
+        .into_iter()
+        .map(|problem| {
+            let span = match &tree {
+                Ok(tree) => span_of(tree.get_ref(), &problem.at),
+                Err(_) => 0..0,
+            };
+            let start = span.start;
+            let diagnostic = Diagnostic::new(path, text, span, problem.message);
+            (start, diagnostic.with_help(problem.help))
+        })
+        .collect();
+    placed.sort_by_key(|(start, _)| *start);
+    placed
+        .into_iter()
+        .map(|(_, diagnostic)| diagnostic)
+        .collect()
+}
+
+/// A teacher that is asked over the network has keys that this version does not know either; what matters is said
+/// first.
+fn foreign_providers(root: &DeTable<'_>) -> Vec<Problem> {
+    let teachers = root
+        .get("teacher")
+        .and_then(|teachers| teachers.get_ref().as_array());
+    let problem = |(index, teacher): (usize, &Spanned<DeValue<'_>>)| {
+        let provider = teacher.get_ref().as_table()?.get("provider")?;
+        let provider = provider.get_ref().as_str()?;
+        (provider != LOCAL).then(|| {
+            Problem::new(
+                format!("teacher.{index}.provider"),
+                format!(
+                    "this version asks only teachers of the provider `{LOCAL}`, not `{provider}`"
+                ),
+            )
+            .help("`local` runs a GGUF file or a Hugging Face folder on this machine")
+        })
+    };
+    let teachers = teachers.into_iter().flat_map(|teachers| teachers.iter());
+    teachers.enumerate().filter_map(problem).collect()
+}
+
+/// The place of a key's value; of the key where the value is a table; of what it would be in, if it is not there.
+fn span_of(root: &DeTable<'_>, at: &str) -> Range<usize> {
+    let mut found = 0..0;
+    let mut table = Some(root);
+    let mut list = None;
+    for step in at.split('.').filter(|step| !step.is_empty()) {
+        let next = match (table, list, step.parse::<usize>()) {
+            (_, Some(list), Ok(index)) => element(list, index),
+            (Some(table), ..) => table.get_key_value(step).map(|(key, value)| {
+                let is_table = matches!(value.get_ref(), DeValue::Table(_));
+                (if is_table { key.span() } else { value.span() }, value)
+            }),
+            _ => None,
+        };
+        let Some((span, value)) = next else {
+            return found;
+        };
+        found = span;
+        table = value.get_ref().as_table();
+        list = value.get_ref().as_array();
+    }
+    found
+}
+
+fn element<'a, 'i>(
+    list: &'a toml::de::DeArray<'i>,
+    index: usize,
+) -> Option<(Range<usize>, &'a Spanned<DeValue<'i>>)> {
+    let value = list.get(index)?;
+    Some((value.span(), value))
+}
+
+/// Turns an error of the TOML reader into one that speaks of keys and suggests the nearest.
+fn explain(
+    path: &Path,
+    text: &str,
+    tree: Option<&DeTable<'_>>,
+    error: &toml::de::Error,
+) -> Diagnostic {
+    let message = error.message().trim_end();
+    let mut span = error.span().unwrap_or(0..0);
+    // The wording is serde's own and has not changed in years; a test notices if it does.
+    let unknown_key = message.strip_prefix("unknown field ");
+    let unknown_value = message.strip_prefix("unknown variant ");
+    let Some((rest, what)) = unknown_key
+        .map(|rest| (rest, "key"))
+        .or(unknown_value.map(|rest| (rest, "value")))
+    else {
+        let message = message.replace("missing field", "missing key");
+        return Diagnostic::new(path, text, span, plain_types(&message));
+    };
+    let mut words = rest.split('`').skip(1).step_by(2);
+    let word = words.next().unwrap_or_default();
+    let known: Vec<&str> = words.collect();
+    if let Some(tree) = tree
+        && let Some(better) = occurrence(tree, word, &span, what)
+    {
+        span = better;
+    }
+    let help = match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "nothing is allowed here".to_owned(),
+        None => format!("known here: {}", quoted(&known)),
+    };
+    Diagnostic::new(path, text, span, format!("unknown {what} `{word}`")).with_help(Some(help))
+}
+
+fn quoted(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    words.join(", ")
+}
+
+/// Rust's names of types, in words.
+fn plain_types(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of 0 or more",
+        "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "`true` or `false`",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
+}
+
+/// Where `word` is a key or a value inside `span`. Sections that are read by their `kind` lose the exact place on
+/// the way, and the error then spans the whole of them.
+fn occurrence(
+    table: &DeTable<'_>,
+    word: &str,
+    span: &Range<usize>,
+    what: &str,
+) -> Option<Range<usize>> {
+    let inside = |range: &Range<usize>| {
+        *span == (0..0) || (range.start >= span.start && range.start <= span.end)
+    };
+    for (key, value) in table {
+        let range = key.span();
+        if what == "key" && key.get_ref() == word && inside(&range) {
+            return Some(range);
+        }
+        if let Some(found) = occurrence_in(value, word, span, what) {
+            return Some(found);
+        }
+    }
+    None
+}
+
+fn occurrence_in(
+    value: &Spanned<DeValue<'_>>,
+    word: &str,
+    span: &Range<usize>,
+    what: &str,
+) -> Option<Range<usize>> {
+    match value.get_ref() {
+        DeValue::Table(table) => occurrence(table, word, span, what),
+        DeValue::Array(list) => list
+            .iter()
+            .find_map(|value| occurrence_in(value, word, span, what)),
+        DeValue::String(text) if what == "value" && text == word => {
+            let range = value.span();
+            let is_inside =
+                *span == (0..0) || (range.start >= span.start && range.start <= span.end);
+            is_inside.then_some(range)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,271 @@
+//! Recipes: the one file that says all.
+//!
+//! [`Recipe::load`] reads the TOML, finds every mistake it can and says where each is; what comes out is consistent,
+//! and its templates compile. A stage asks for its sections ([`Recipe::harvest`], …); only `[recipe]` must be there.
+//! Every section serialises in one fixed way, so that stages can be named by a hash of what they depend on.
+//! What a teacher is asked is in [`asking`].
+
+pub mod asking;
+mod diagnostic;
+mod error;
+mod harvest;
+mod learning;
+mod locate;
+mod measuring;
+mod source_table;
+mod teacher;
+mod validate;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use asking::{Asking, Phrasing};
+pub use diagnostic::{Diagnostic, nearest};
+pub use error::RecipeError;
+pub use harvest::{Form, HarvestSection, MAIN_PHRASING, PhrasingSection, SamplingSection};
+pub use learning::{
+    CurateSection, Init, ObjectiveSection, ShapeSection, StudentSection, TokenizerChoice,
+    TrainSection,
+};
+pub use measuring::{DeviceSection, EvaluateSection, ExportFormat, ExportSection};
+pub use source_table::{PromptTable, SourceTable, SuiteTable};
+pub use teacher::{LimitsSection, TeacherSection};
+
+/// A recipe without mistakes.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    path: PathBuf,
+    folder: PathBuf,
+    document: Document,
+}
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    recipe: RecipeSection,
+    #[serde(default)]
+    intent: IntentSection,
+    #[serde(default)]
+    teacher: Vec<TeacherSection>,
+    harvest: Option<HarvestSection>,
+    curate: Option<CurateSection>,
+    student: Option<StudentSection>,
+    train: Option<TrainSection>,
+    #[serde(default)]
+    evaluate: Vec<EvaluateSection>,
+    export: Option<ExportSection>,
+}
+
+/// `[recipe]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeSection {
+    /// Names the work folder, the student and its files: letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// A line about what it makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// `[intent]`: what the answers and the student are for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentSection {
+    /// What is done with the answers.
+    #[serde(default, rename = "use")]
+    pub uses: Vec<Use>,
+    /// The licence that the student gets, as an SPDX identifier in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub student_license: Option<String>,
+    /// Whether the student is used commercially.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commercial: Option<bool>,
+}
+
+/// One use of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Use {
+    /// A model learns from them.
+    Train,
+    /// Models are measured on them.
+    Evaluate,
+    /// The model is given to others.
+    ReleaseModel,
+    /// The answers are given to others.
+    ReleaseData,
+}
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    pub fn load(path: &Path) -> Result<Self, RecipeError> {
+        let text = fs::read_to_string(path).map_err(|source| RecipeError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads and checks `text` as if it were the content of `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, RecipeError> {
+        let folder = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let invalid = |diagnostics| RecipeError::Invalid { diagnostics };
+        let mut document = locate::read(path, text).map_err(invalid)?;
+        document.name_suites();
+        let problems = validate::problems(&document, &folder);
+        if !problems.is_empty() {
+            return Err(invalid(locate::place(path, text, problems)));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            folder,
+            document,
+        })
+    }
+
+    /// The recipe's name.
+    pub fn name(&self) -> &str {
+        &self.document.recipe.name
+    }
+
+    /// The file it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder that its paths are relative to.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A path of the recipe as one from here.
+    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// `[recipe]`.
+    pub fn about(&self) -> &RecipeSection {
+        &self.document.recipe
+    }
+
+    /// `[intent]`, empty if there is none.
+    pub fn intent(&self) -> &IntentSection {
+        &self.document.intent
+    }
+
+    /// The teacher called `name`.
+    pub fn teacher(&self, name: &str) -> Result<&TeacherSection, RecipeError> {
+        let named = |teacher: &&TeacherSection| teacher.name == name;
+        self.document
+            .teacher
+            .iter()
+            .find(named)
+            .ok_or_else(|| self.missing("[[teacher]]", "harvest"))
+    }
+
+    /// The teacher that is asked: the one that `[harvest]` names, or the only one.
+    pub fn harvest_teacher(&self) -> Result<&TeacherSection, RecipeError> {
+        if let Some(name) = &self.harvest()?.teacher {
+            return self.teacher(name);
+        }
+        self.document
+            .teacher
+            .first()
+            .ok_or_else(|| self.missing("[[teacher]]", "harvest"))
+    }
+
+    /// `[harvest]`.
+    pub fn harvest(&self) -> Result<&HarvestSection, RecipeError> {
+        self.section(self.document.harvest.as_ref(), "[harvest]", "harvest")
+    }
+
+    /// `[curate]`.
+    pub fn curate(&self) -> Result<&CurateSection, RecipeError> {
+        self.section(self.document.curate.as_ref(), "[curate]", "curate")
+    }
+
+    /// `[student]`.
+    pub fn student(&self) -> Result<&StudentSection, RecipeError> {
+        self.section(self.document.student.as_ref(), "[student]", "train")
+    }
+
+    /// `[train]`.
+    pub fn train(&self) -> Result<&TrainSection, RecipeError> {
+        self.section(self.document.train.as_ref(), "[train]", "train")
+    }
+
+    /// Every `[[evaluate]]`; their suites are also what harvested prompts are kept away from.
+    pub fn evaluations(&self) -> &[EvaluateSection] {
+        &self.document.evaluate
+    }
+
+    /// Every `[[evaluate]]`, of which there must be one.
+    pub fn evaluate(&self) -> Result<&[EvaluateSection], RecipeError> {
+        match self.evaluations() {
+            [] => Err(self.missing("[[evaluate]]", "evaluate")),
+            sections => Ok(sections),
+        }
+    }
+
+    /// `[export]`.
+    pub fn export(&self) -> Result<&ExportSection, RecipeError> {
+        self.section(self.document.export.as_ref(), "[export]", "export")
+    }
+
+    /// How the teacher is asked, with the files that `[harvest]` names.
+    pub fn asking(&self) -> Result<Asking, RecipeError> {
+        Asking::load(self.harvest()?, &self.folder)
+    }
+
+    fn section<'a, T>(
+        &self,
+        section: Option<&'a T>,
+        name: &'static str,
+        stage: &'static str,
+    ) -> Result<&'a T, RecipeError> {
+        section.ok_or_else(|| self.missing(name, stage))
+    }
+
+    fn missing(&self, section: &'static str, stage: &'static str) -> RecipeError {
+        RecipeError::MissingSection {
+            path: self.path.clone(),
+            section,
+            stage,
+        }
+    }
+}
+
+impl Document {
+    /// Suites without a name are called by their metric, with a number where that is taken.
+    fn name_suites(&mut self) {
+        let mut taken: Vec<String> = self
+            .evaluate
+            .iter()
+            .map(|section| section.name.clone())
+            .collect();
+        for section in &mut self.evaluate {
+            if !section.name.is_empty() {
+                continue;
+            }
+            let base = section.metric.name();
+            let mut name = base.to_owned();
+            let mut number = 2;
+            while taken.contains(&name) {
+                name = format!("{base}-{number}");
+                number += 1;
+            }
+            taken.push(name.clone());
+            section.name = name;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "recipe_tests.rs"]
+mod tests;
