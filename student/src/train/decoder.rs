@@ -1,0 +1,159 @@
+//! The student as a differentiable function of its parameters.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor, Var};
+use limbeck_model::ModelConfig;
+use limbeck_model::differentiable::{
+    Attention, AttentionShape, Rotary, dropout, head_loss, head_losses, linear, linear_add,
+    rms_norm, select_rows, swiglu,
+};
+
+use super::TrainError;
+use super::batch::Batch;
+use super::parameters::{EMBEDDINGS, Parameters};
+
+/// A Llama-shaped decoder over packed documents.
+#[derive(Debug)]
+pub(super) struct StudentDecoder {
+    embeddings: Var,
+    blocks: Vec<Block>,
+    norm: Var,
+    /// The embedding table itself where they are tied.
+    head: Var,
+    shape: AttentionShape,
+    rotary: Arc<Rotary>,
+    epsilon: f32,
+}
+
+/// One transformer block.
+#[derive(Debug)]
+struct Block {
+    attention_norm: Var,
+    queries_keys_values: Var,
+    attention_out: Var,
+    feed_forward_norm: Var,
+    gate_up: Var,
+    down: Var,
+}
+
+/// Dropout of one pass; each place it is applied at draws from a seed of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropout {
+    pub share: f32,
+    pub seed: u64,
+}
+
+impl StudentDecoder {
+    pub fn new(
+        config: &ModelConfig,
+        parameters: &Parameters,
+    ) -> std::result::Result<Self, TrainError> {
+        let embeddings = parameters.variable(EMBEDDINGS)?;
+        let head = match config.tied_embeddings {
+            true => embeddings.clone(),
+            false => parameters.variable("lm_head.weight")?,
+        };
+        Ok(Self {
+            embeddings,
+            blocks: (0..config.layers)
+                .map(|layer| Block::new(parameters, layer))
+                .collect::<std::result::Result<_, _>>()?,
+            norm: parameters.variable("model.norm.weight")?,
+            head,
+            shape: AttentionShape {
+                heads: config.heads,
+                key_value_heads: config.key_value_heads,
+                head_dim: config.head_dim,
+            },
+            rotary: Arc::new(Rotary::new(
+                config.head_dim,
+                config.context_length,
+                config.rope_base,
+            )),
+            epsilon: config.rms_norm_epsilon,
+        })
+    }
+
+    /// The loss of a batch, a scalar; `backward` of it may run once.
+    pub fn loss(&self, batch: Batch, dropout: Option<Dropout>) -> Result<Tensor> {
+        let hidden = self.hidden(&batch, dropout)?;
+        head_loss(&hidden, &self.head, batch.targets)
+    }
+
+    /// The loss of every supervised place of a batch.
+    pub fn losses(&self, batch: &Batch) -> Result<Vec<f64>> {
+        head_losses(&self.hidden(batch, None)?, &self.head, &batch.targets)
+    }
+
+    /// What the head reads: normalised states of the supervised places, `[rows, width]`.
+    fn hidden(&self, batch: &Batch, dropout: Option<Dropout>) -> Result<Tensor> {
+        let attention = Attention::new(
+            self.shape,
+            Arc::clone(&self.rotary),
+            Arc::clone(&batch.offsets),
+        )?;
+        let mut x = drop(&select_rows(&self.embeddings, &batch.ids)?, dropout, 0)?;
+        for (layer, block) in (0..).zip(&self.blocks) {
+            x = block.forward(&x, &attention, self.epsilon, dropout, layer)?;
+        }
+        rms_norm(&select_rows(&x, &batch.rows)?, &self.norm, self.epsilon)
+    }
+}
+
+impl Block {
+    fn new(parameters: &Parameters, layer: usize) -> std::result::Result<Self, TrainError> {
+        let variable =
+            |part: &str| parameters.variable(&format!("model.layers.{layer}.{part}.weight"));
+        Ok(Self {
+            attention_norm: variable("input_layernorm")?,
+            queries_keys_values: variable("self_attn.qkv_proj")?,
+            attention_out: variable("self_attn.o_proj")?,
+            feed_forward_norm: variable("post_attention_layernorm")?,
+            gate_up: variable("mlp.gate_up_proj")?,
+            down: variable("mlp.down_proj")?,
+        })
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        attention: &Attention,
+        epsilon: f32,
+        dropout: Option<Dropout>,
+        layer: u64,
+    ) -> Result<Tensor> {
+        let normal = rms_norm(x, &self.attention_norm, epsilon)?;
+        let attended = attention.forward(&linear(&normal, &self.queries_keys_values)?)?;
+        let x = add_branch(x, &attended, &self.attention_out, dropout, 2 * layer + 1)?;
+        let normal = rms_norm(&x, &self.feed_forward_norm, epsilon)?;
+        let activated = swiglu(&linear(&normal, &self.gate_up)?)?;
+        add_branch(&x, &activated, &self.down, dropout, 2 * layer + 2)
+    }
+}
+
+/// `x + dropout(branch weight^T)`.
+fn add_branch(
+    x: &Tensor,
+    branch: &Tensor,
+    weight: &Var,
+    dropout: Option<Dropout>,
+    place: u64,
+) -> Result<Tensor> {
+    match dropout {
+        None => linear_add(x, branch, weight),
+        Some(_) => x + drop(&linear(branch, weight)?, dropout, place)?,
+    }
+}
+
+fn drop(x: &Tensor, settings: Option<Dropout>, place: u64) -> Result<Tensor> {
+    match settings {
+        None => Ok(x.clone()),
+        // Seeds of neighbouring places and steps differ in their high bits, too, after the odd factor.
+        Some(Dropout { share, seed }) => dropout(
+            x,
+            share,
+            (seed << 16 | place).wrapping_mul(0xD134_2543_DE82_EF95),
+        ),
+    }
+}

@@ -1,0 +1,288 @@
+//! AdamW (arXiv 1711.05101) with moments that can be saved.
+
+use std::cell::RefCell;
+
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, InplaceOp1, Layout, bail};
+use rayon::prelude::*;
+
+use super::TrainError;
+use super::parameters::{Parameter, Parameters};
+
+const BETA_1: f64 = 0.9;
+/// Short runs of few hundred steps need a second moment that forgets faster than the usual 0.999.
+const BETA_2: f64 = 0.95;
+const EPSILON: f64 = 1e-8;
+/// Numbers that one task updates.
+const BLOCK: usize = 1 << 14;
+
+/// The optimizer's state: f32 moments of every parameter, in the order of the parameters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct AdamW {
+    pub first: Vec<Vec<f32>>,
+    pub second: Vec<Vec<f32>>,
+    /// Updates made.
+    pub updates: u64,
+}
+
+/// Constants of one update.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Update {
+    pub learning_rate: f64,
+    pub weight_decay: f64,
+    /// Largest global norm of the gradient.
+    pub clip: f64,
+}
+
+impl AdamW {
+    pub fn new(parameters: &Parameters) -> Self {
+        let zeros = || {
+            parameters
+                .0
+                .iter()
+                .map(|p| vec![0.0; p.variable.elem_count()])
+                .collect()
+        };
+        Self {
+            first: zeros(),
+            second: zeros(),
+            updates: 0,
+        }
+    }
+
+    /// Moves every parameter along its gradient. A parameter without one, or one that is not finite, is an error:
+    /// `step` names the place in the run.
+    pub fn update(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &GradStore,
+        update: &Update,
+        step: usize,
+    ) -> Result<(), TrainError> {
+        let gradients: Vec<Vec<f32>> = parameters
+            .0
+            .iter()
+            .map(|parameter| gradient(parameter, gradients))
+            .collect::<Result<_, _>>()?;
+        let norm = global_norm(&gradients);
+        if !norm.is_finite() {
+            let broken = parameters
+                .0
+                .iter()
+                .zip(&gradients)
+                .find(|(_, values)| values.iter().any(|v| !v.is_finite()));
+            let name = broken.map_or("all parameters", |(parameter, _)| parameter.name.as_str());
+            return Err(TrainError::NotFinite {
+                what: format!("the gradient of `{name}`"),
+                step,
+            });
+        }
+        self.updates += 1;
+        let count = self.updates.min(i32::MAX as u64) as i32;
+        for (index, (parameter, gradient)) in parameters.0.iter().zip(&gradients).enumerate() {
+            let decay = if parameter.decays {
+                update.weight_decay
+            } else {
+                0.0
+            };
+            parameter.variable.inplace_op1(&Apply {
+                gradient,
+                moments: RefCell::new((&mut self.first[index], &mut self.second[index])),
+                scale: (update.clip / norm).min(1.0) as f32,
+                kept: (1.0 - update.learning_rate * decay) as f32,
+                rate: (update.learning_rate / (1.0 - BETA_1.powi(count))) as f32,
+                correction: (1.0 / (1.0 - BETA_2.powi(count))) as f32,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn gradient(parameter: &Parameter, gradients: &GradStore) -> Result<Vec<f32>, TrainError> {
+    let gradient =
+        gradients
+            .get(&parameter.variable)
+            .ok_or_else(|| TrainError::MissingGradient {
+                name: parameter.name.clone(),
+            })?;
+    Ok(gradient.flatten_all()?.to_vec1::<f32>()?)
+}
+
+/// Squares are summed over fixed blocks and the blocks in order, so that the number of threads changes nothing.
+fn global_norm(gradients: &[Vec<f32>]) -> f64 {
+    let square = |values: &[f32]| {
+        values
+            .iter()
+            .map(|value| f64::from(*value).powi(2))
+            .sum::<f64>()
+    };
+    let total: f64 = gradients
+        .iter()
+        .map(|values| {
+            values
+                .par_chunks(BLOCK)
+                .map(square)
+                .collect::<Vec<f64>>()
+                .iter()
+                .sum::<f64>()
+        })
+        .sum();
+    total.sqrt()
+}
+
+/// One parameter's update, in place.
+struct Apply<'a> {
+    gradient: &'a [f32],
+    moments: RefCell<(&'a mut Vec<f32>, &'a mut Vec<f32>)>,
+    /// Factor of the gradient, from clipping.
+    scale: f32,
+    /// What decay leaves of the value.
+    kept: f32,
+    /// Learning rate, corrected for the first moment's start at zero.
+    rate: f32,
+    /// The second moment's correction.
+    correction: f32,
+}
+
+impl InplaceOp1 for Apply<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let CpuStorage::F32(values) = storage else {
+            bail!("adamw: expected f32")
+        };
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            bail!("adamw: expected a contiguous tensor")
+        };
+        let mut moments = self.moments.borrow_mut();
+        let (first, second) = &mut *moments;
+        let (beta_1, beta_2) = (BETA_1 as f32, BETA_2 as f32);
+        let Self {
+            scale,
+            kept,
+            rate,
+            correction,
+            ..
+        } = *self;
+        values[start..end]
+            .par_chunks_mut(BLOCK)
+            .zip(self.gradient.par_chunks(BLOCK))
+            .zip(
+                first
+                    .par_chunks_mut(BLOCK)
+                    .zip(second.par_chunks_mut(BLOCK)),
+            )
+            .for_each(|((values, gradient), (first, second))| {
+                for ((value, gradient), (m, v)) in values
+                    .iter_mut()
+                    .zip(gradient)
+                    .zip(first.iter_mut().zip(second))
+                {
+                    let gradient = gradient * scale;
+                    *m = beta_1 * *m + (1.0 - beta_1) * gradient;
+                    *v = beta_2 * *v + (1.0 - beta_2) * gradient * gradient;
+                    let spread = (*v * correction).sqrt() + EPSILON as f32;
+                    *value = *value * kept - rate * *m / spread;
+                }
+            });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{InitialWeights, parameters::initial_weights};
+    use limbeck_model::testing::tiny_config;
+
+    fn parameters() -> Parameters {
+        let config = tiny_config();
+        let weights = initial_weights(&config, &InitialWeights::Random, 1).unwrap();
+        Parameters::new(&config, &weights).unwrap()
+    }
+
+    /// The sum over parameters of half their squared distance from `goal`, whose gradient is the distance.
+    fn gradients(parameters: &Parameters, goal: f64) -> GradStore {
+        let parts = parameters
+            .0
+            .iter()
+            .map(|p| ((p.variable.as_tensor() - goal).unwrap().sqr().unwrap() * 0.5).unwrap());
+        let total = parts
+            .map(|part| part.sum_all().unwrap())
+            .reduce(|a, b| (a + b).unwrap())
+            .unwrap();
+        total.backward().unwrap()
+    }
+
+    #[test]
+    fn two_updates_match_the_written_out_formula() {
+        let parameters = parameters();
+        let mut optimizer = AdamW::new(&parameters);
+        let update = Update {
+            learning_rate: 0.01,
+            weight_decay: 0.1,
+            clip: 2.0,
+        };
+        let index = parameters
+            .0
+            .iter()
+            .position(|parameter| parameter.decays)
+            .unwrap();
+        let (mut value, mut m, mut v) =
+            (f64::from(parameters.values().unwrap()[index][5]), 0.0, 0.0);
+        for count in 1..=2 {
+            let all = parameters.values().unwrap();
+            let norm: f64 = all
+                .iter()
+                .flatten()
+                .map(|w| (f64::from(*w) - 0.5).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            let gradient = (value - 0.5) * (2.0 / norm).min(1.0);
+            optimizer
+                .update(&parameters, &gradients(&parameters, 0.5), &update, 0)
+                .unwrap();
+            m = 0.9 * m + 0.1 * gradient;
+            v = 0.95 * v + 0.05 * gradient * gradient;
+            let (m_hat, v_hat) = (
+                m / (1.0 - 0.9f64.powi(count)),
+                v / (1.0 - 0.95f64.powi(count)),
+            );
+            value = value * (1.0 - 0.01 * 0.1) - 0.01 * m_hat / (v_hat.sqrt() + 1e-8);
+            let found = f64::from(parameters.values().unwrap()[index][5]);
+            assert!(
+                (found - value).abs() < 1e-6,
+                "update {count}: {found}, expected {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn missing_and_broken_gradients_name_their_parameter() {
+        let parameters = parameters();
+        let mut optimizer = AdamW::new(&parameters);
+        let update = Update {
+            learning_rate: 0.01,
+            weight_decay: 0.0,
+            clip: 1.0,
+        };
+        let first = &parameters.0[0];
+        let partial = first.variable.sum_all().unwrap().backward().unwrap();
+        let error = optimizer
+            .update(&parameters, &partial, &update, 0)
+            .unwrap_err();
+        assert!(
+            matches!(error, TrainError::MissingGradient { name } if name == parameters.0[1].name)
+        );
+        let broken = gradients(&parameters, f64::INFINITY);
+        let error = optimizer
+            .update(&parameters, &broken, &update, 3)
+            .unwrap_err();
+        assert!(
+            error.to_string().contains(&first.name) && error.to_string().contains("step 3"),
+            "{error}"
+        );
+    }
+}
