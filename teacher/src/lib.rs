@@ -1,1 +1,27 @@
-//! Limbeck's `teacher` crate.
+//! Everything that asks: the [`Teacher`] trait, limits, the local teacher and the harvest loop.
+//!
+//! Layout:
+//! - [`Teacher`], [`Ask`], [`Answer`]: one question and its answer, whoever is asked;
+//! - [`LocalTeacher`]: a model in this process, on its own thread;
+//! - [`Limits`]: how fast a teacher may be asked;
+//! - [`harvest()`]: asks what a store has no answer to.
+//!
+//! Invariants:
+//! - No SQL here, and no knowledge of students; nothing prints, nothing reads the environment.
+//! - An answer is committed to the store before anybody is told of it, and by one task alone.
+//! - What an answer is depends on its question only: not on its batch, its order, or what it shares with others.
+//! - Every channel is bounded, and so is the number of questions in flight, however many there are to ask.
+//! - Text of prompts and answers is hostile: what looks like a control token in it stays text.
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed test panics"))]
+
+mod error;
+mod harvest;
+mod limits;
+mod local;
+mod teacher;
+
+pub use error::{AskError, HarvestError, LimitError, TeacherError};
+pub use harvest::{HarvestPlan, HarvestReporter, HarvestSummary, SilentReporter, harvest};
+pub use limits::Limits;
+pub use local::{LocalOptions, LocalTeacher};
+pub use teacher::{Answer, Ask, Teacher, TeacherIdentity};

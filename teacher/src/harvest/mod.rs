@@ -1,0 +1,117 @@
+//! The harvest loop: asks what has no answer yet, keeps what comes.
+//!
+//! - [`pending`]: which questions have no answer in the store
+//! - [`asking`]: asks them, as many at a time as the limits allow
+//! - [`writer`]: the one task that commits answers, and tells the [`HarvestReporter`] afterwards
+//!
+//! A killed harvest loses at most the answers of its last, uncommitted group; started again with the same plan it
+//! asks for what is missing and for nothing else.
+
+mod asking;
+mod pending;
+mod reporter;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use limbeck_store::{Prompt, SamplingParameters, Store};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use self::asking::{Asking, Ended};
+use self::pending::Pending;
+use self::writer::Writer;
+use crate::limits::Limiter;
+use crate::{HarvestError, Limits, Teacher};
+
+pub use reporter::{HarvestReporter, SilentReporter};
+
+/// What to ask.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HarvestPlan {
+    /// The prompts, in the order in which they are asked.
+    pub prompts: Vec<Prompt>,
+    /// Answers to each prompt.
+    pub samples: u32,
+    /// How all of them are asked.
+    pub parameters: SamplingParameters,
+}
+
+/// How a harvest went.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HarvestSummary {
+    /// Different prompts in the plan.
+    pub prompts: u64,
+    /// Questions put to the teacher in this run, those that failed included.
+    pub asked: u64,
+    /// Answers that the store held already.
+    pub reused: u64,
+    /// Questions of this run that got no answer.
+    pub failed: u64,
+    /// Tokens of the prompts that were answered in this run.
+    pub prompt_tokens: u64,
+    /// Tokens of the answers of this run.
+    pub completion_tokens: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// It was cancelled before every question was asked.
+    pub interrupted: bool,
+}
+
+/// Asks `teacher` everything in `plan` that `store` has no answer to, within `limits`.
+///
+/// When `cancel` is cancelled nothing more is asked, what is in flight is waited for and kept, and the summary says
+/// `interrupted`. A question that fails is recorded and asked again by the next harvest; a failure that all others
+/// would share, or twenty failures in a row, end the harvest with an error. Whatever way it ends, an answer that was
+/// reported is in the store.
+///
+/// # Errors
+/// [`HarvestError`]; answers that came before it are kept.
+pub async fn harvest(
+    store: &Store,
+    teacher: Arc<dyn Teacher>,
+    plan: HarvestPlan,
+    limits: Limits,
+    reporter: Arc<dyn HarvestReporter>,
+    cancel: CancellationToken,
+) -> Result<HarvestSummary, HarvestError> {
+    let begun = Instant::now();
+    let limiter = Limiter::new(&limits, teacher.queue_ahead())?;
+    let pending = Pending::find(store, &teacher.identity().key(), &plan).await?;
+    reporter.started(
+        pending.reused + pending.questions.len() as u64,
+        pending.reused,
+    );
+
+    let writer = Writer::spawn(store.clone(), reporter.clone());
+    let asking = Asking {
+        teacher,
+        limiter,
+        limits: limits.for_receipts(),
+        plan: &plan,
+        writer: &writer,
+        cancel,
+    };
+    let ended = asking.run(&pending.questions).await;
+    let written = writer.finish().await?;
+
+    let summary = HarvestSummary {
+        prompts: pending.prompts,
+        asked: written.answered + written.failed,
+        reused: pending.reused,
+        failed: written.failed,
+        prompt_tokens: written.prompt_tokens,
+        completion_tokens: written.completion_tokens,
+        seconds: begun.elapsed().as_secs_f64(),
+        interrupted: matches!(ended, Ended::Interrupted),
+    };
+    reporter.finished(&summary);
+    match ended {
+        Ended::GaveUp(error) => Err(error),
+        // A writer that failed has said so through `finish`.
+        Ended::Done | Ended::Interrupted | Ended::WriterFailed => Ok(summary),
+    }
+}

@@ -1,0 +1,684 @@
+//! Harvests from a scripted teacher into a real store.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use limbeck_store::{
+    Answered, Attempt, AttemptStatus, FinishReason, PromptBody, Trace, TraceFilter,
+};
+use tokio::sync::Notify;
+
+use super::*;
+use crate::{Answer, Ask, AskError, TeacherIdentity};
+
+/// What the scripted teacher does with a question, by how many were asked before it.
+type Script = Box<dyn Fn(&Ask, usize) -> Result<(), AskError> + Send + Sync>;
+
+/// A teacher without a model: its answer is made of the request's seed.
+struct Scripted {
+    identity: TeacherIdentity,
+    script: Script,
+    queue_ahead: usize,
+    asked: Mutex<Vec<(String, u32)>>,
+    asked_one: Notify,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+}
+
+impl Scripted {
+    fn new(
+        script: impl Fn(&Ask, usize) -> Result<(), AskError> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Self::queueing(0, script)
+    }
+
+    fn queueing(
+        queue_ahead: usize,
+        script: impl Fn(&Ask, usize) -> Result<(), AskError> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            identity: TeacherIdentity {
+                name: "scripted".to_owned(),
+                provider: "test".to_owned(),
+                model: "script".to_owned(),
+                model_sha256: None,
+                route: "nowhere".to_owned(),
+                license: Some("cc0-1.0".to_owned()),
+            },
+            script: Box::new(script),
+            queue_ahead,
+            asked: Mutex::default(),
+            asked_one: Notify::new(),
+            in_flight: AtomicUsize::new(0),
+            most_in_flight: AtomicUsize::new(0),
+        })
+    }
+
+    fn asked(&self) -> Vec<(String, u32)> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    async fn wait_until_asked(&self, count: usize) {
+        loop {
+            let asked = self.asked_one.notified();
+            if self.asked.lock().unwrap().len() >= count {
+                return;
+            }
+            asked.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Teacher for Scripted {
+    fn identity(&self) -> &TeacherIdentity {
+        &self.identity
+    }
+
+    fn queue_ahead(&self) -> usize {
+        self.queue_ahead
+    }
+
+    async fn ask(&self, ask: &Ask, _cancel: &CancellationToken) -> Result<Answer, AskError> {
+        let before = {
+            let mut asked = self.asked.lock().unwrap();
+            asked.push((ask.prompt.id.clone(), ask.sample));
+            asked.len() - 1
+        };
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_in_flight.fetch_max(in_flight, Ordering::SeqCst);
+        self.asked_one.notify_waiters();
+        // Some take longer than others, so that they overtake one another.
+        for _ in 0..ask.seed() % 17 {
+            tokio::task::yield_now().await;
+        }
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        (self.script)(ask, before)?;
+        Ok(Answer {
+            trace: Trace {
+                text: format!("{:x}", ask.seed()),
+                reasoning: None,
+                choice_log_probabilities: None,
+                finish_reason: FinishReason::Stop,
+                prompt_tokens: 10,
+                completion_tokens: 3,
+                tokens: Vec::new(),
+            },
+            latency: Duration::from_millis(5),
+            request_sha256: "q".to_owned(),
+            response_sha256: "a".to_owned(),
+        })
+    }
+}
+
+fn failure(fatal: bool) -> AskError {
+    AskError::Other {
+        kind: "timeout".to_owned(),
+        message: "no answer within 60 s".to_owned(),
+        fatal,
+    }
+}
+
+fn plan(prompts: u64, samples: u32) -> HarvestPlan {
+    let prompt = |row| {
+        let text = format!("item {row}");
+        Prompt::new(
+            PromptBody::Completion { text: text.clone() },
+            text,
+            "main",
+            "test",
+            row,
+        )
+    };
+    let parameters = SamplingParameters {
+        choices: Vec::new(),
+        temperature: 1.0,
+        top_p: 1.0,
+        max_tokens: 5,
+        top_logprobs: 0,
+        seed: 7,
+    };
+    HarvestPlan {
+        prompts: (1..=prompts).map(prompt).collect(),
+        samples,
+        parameters,
+    }
+}
+
+fn at_most(concurrent: usize) -> Limits {
+    Limits {
+        concurrent,
+        requests_per_minute: None,
+    }
+}
+
+async fn store(folder: &tempfile::TempDir) -> Store {
+    Store::open(&folder.path().join("limbeck.db"))
+        .await
+        .unwrap()
+}
+
+async fn run(
+    store: &Store,
+    teacher: &Arc<Scripted>,
+    plan: HarvestPlan,
+) -> Result<HarvestSummary, HarvestError> {
+    harvest(
+        store,
+        teacher.clone(),
+        plan,
+        at_most(8),
+        Arc::new(SilentReporter),
+        CancellationToken::new(),
+    )
+    .await
+}
+
+/// Every trace's text, by its id.
+async fn texts(store: &Store) -> BTreeMap<String, String> {
+    let all = TraceFilter {
+        limit: None,
+        ..TraceFilter::default()
+    };
+    let traces = store.list_traces(&all).await.unwrap();
+    traces
+        .into_iter()
+        .map(|trace| (trace.id, trace.text))
+        .collect()
+}
+
+/// Every sample of every prompt.
+fn all_questions(plan: &HarvestPlan) -> HashSet<(String, u32)> {
+    let samples = |prompt: &Prompt| {
+        (0..plan.samples)
+            .map(|sample| (prompt.id.clone(), sample))
+            .collect::<Vec<_>>()
+    };
+    plan.prompts.iter().flat_map(samples).collect()
+}
+
+#[tokio::test]
+async fn everything_is_asked_once_and_a_second_harvest_asks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let teacher = Scripted::new(|_, _| Ok(()));
+    let mut plan = plan(50, 3);
+    plan.prompts.push(plan.prompts[0].clone());
+
+    let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!(
+        (
+            summary.prompts,
+            summary.asked,
+            summary.reused,
+            summary.failed
+        ),
+        (50, 150, 0, 0)
+    );
+    assert_eq!(
+        (summary.prompt_tokens, summary.completion_tokens),
+        (1500, 450)
+    );
+    assert!(!summary.interrupted);
+    assert_eq!(teacher.asked().len(), 150);
+    assert_eq!(HashSet::from_iter(teacher.asked()), all_questions(&plan));
+
+    let again = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!((again.asked, again.reused), (0, 150));
+    assert_eq!(teacher.asked().len(), 150, "a second harvest asks nothing");
+
+    plan.samples = 4;
+    let more = run(&store, &teacher, plan).await.unwrap();
+    assert_eq!(
+        (more.asked, more.reused),
+        (50, 150),
+        "only the new samples are asked"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_order_of_the_questions_changes_no_answer() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one, other) = (store(&one).await, store(&other).await);
+    let forward = plan(60, 2);
+    let mut backward = forward.clone();
+    backward.prompts.reverse();
+    run(&one, &Scripted::new(|_, _| Ok(())), forward)
+        .await
+        .unwrap();
+    run(&other, &Scripted::queueing(40, |_, _| Ok(())), backward)
+        .await
+        .unwrap();
+    let answers = texts(&one).await;
+    assert_eq!(answers.len(), 120);
+    assert_eq!(answers, texts(&other).await);
+    assert_eq!(
+        answers.values().collect::<HashSet<_>>().len(),
+        120,
+        "each request has a seed of its own"
+    );
+}
+
+#[tokio::test]
+async fn receipts_and_attempts_stand_beside_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let teacher = Scripted::new(|_, _| Ok(()));
+    run(&store, &teacher, plan(1, 1)).await.unwrap();
+    let (id, _) = texts(&store).await.pop_first().unwrap();
+    let detail = store.trace(&id).await.unwrap();
+    assert_eq!(detail.record.key.teacher, "test|script|nowhere");
+    assert_eq!(detail.receipt.provider, "test");
+    assert_eq!(detail.receipt.license.as_deref(), Some("cc0-1.0"));
+    assert_eq!(
+        detail.receipt.limits,
+        serde_json::json!({"concurrent": 8, "requests_per_minute": null})
+    );
+    assert_eq!(detail.receipt.limbeck_version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        (
+            detail.receipt.request_sha256.as_str(),
+            detail.receipt.response_sha256.as_str()
+        ),
+        ("q", "a")
+    );
+    assert_eq!(detail.attempts.len(), 1);
+    assert_eq!(detail.attempts[0].status, AttemptStatus::Answered);
+    assert_eq!(detail.attempts[0].latency_ms, 5);
+}
+
+#[tokio::test]
+async fn cancelling_finishes_what_is_in_flight_and_the_next_harvest_asks_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let plan = plan(100, 1);
+    let cancel = CancellationToken::new();
+    let first = {
+        let cancel = cancel.clone();
+        Scripted::new(move |_, before| {
+            if before == 20 {
+                cancel.cancel();
+            }
+            Ok(())
+        })
+    };
+    let summary = harvest(
+        &store,
+        first.clone(),
+        plan.clone(),
+        at_most(8),
+        Arc::new(SilentReporter),
+        cancel,
+    )
+    .await
+    .unwrap();
+    assert!(summary.interrupted);
+    let begun = first.asked().len();
+    assert!((21..=21 + 8).contains(&begun), "{begun} were asked");
+    assert_eq!(
+        summary.asked, begun as u64,
+        "all that was begun was finished and kept"
+    );
+    assert_eq!(texts(&store).await.len(), begun);
+
+    let second = Scripted::new(|_, _| Ok(()));
+    let rest = run(&store, &second, plan.clone()).await.unwrap();
+    assert_eq!(
+        (rest.reused, rest.asked),
+        (begun as u64, 100 - begun as u64)
+    );
+    let both: Vec<_> = first.asked().into_iter().chain(second.asked()).collect();
+    assert_eq!(both.len(), 100, "nothing was asked twice");
+    assert_eq!(HashSet::from_iter(both), all_questions(&plan));
+}
+
+#[tokio::test]
+async fn cancelled_from_the_start_nothing_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let teacher = Scripted::new(|_, _| Ok(()));
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let summary = harvest(
+        &store,
+        teacher.clone(),
+        plan(5, 1),
+        at_most(2),
+        Arc::new(SilentReporter),
+        cancel,
+    )
+    .await
+    .unwrap();
+    assert!(summary.interrupted);
+    assert!(teacher.asked().is_empty());
+}
+
+/// Looks every record up in the database file, through a connection of its own, when it is told of it.
+struct Auditor {
+    reader: Store,
+    answered: Mutex<Vec<String>>,
+    failed: Mutex<Vec<String>>,
+    totals: Mutex<Vec<(u64, u64)>>,
+    finished: AtomicUsize,
+}
+
+impl Auditor {
+    async fn new(path: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            reader: Store::open_read_only(path).await.unwrap(),
+            answered: Mutex::default(),
+            failed: Mutex::default(),
+            totals: Mutex::default(),
+            finished: AtomicUsize::new(0),
+        })
+    }
+
+    fn attempts(&self, trace_id: &str) -> Vec<Attempt> {
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current()
+                .block_on(self.reader.attempts(trace_id))
+                .unwrap()
+        })
+    }
+}
+
+impl HarvestReporter for Auditor {
+    fn started(&self, total: u64, reused: u64) {
+        self.totals.lock().unwrap().push((total, reused));
+    }
+
+    fn answered(&self, answered: &Answered) {
+        let id = answered.key.id();
+        assert!(
+            self.attempts(&id)
+                .iter()
+                .any(|attempt| attempt.status == AttemptStatus::Answered)
+        );
+        self.answered.lock().unwrap().push(id);
+    }
+
+    fn failed(&self, attempt: &Attempt) {
+        assert!(self.attempts(&attempt.trace_id).contains(attempt));
+        self.failed.lock().unwrap().push(attempt.trace_id.clone());
+    }
+
+    fn finished(&self, _summary: &HarvestSummary) {
+        self.finished.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_reported_is_in_the_database_already() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let auditor = Auditor::new(store.path()).await;
+    let teacher = Scripted::new(|_, before| {
+        if before % 10 == 3 {
+            Err(failure(false))
+        } else {
+            Ok(())
+        }
+    });
+    harvest(
+        &store,
+        teacher,
+        plan(100, 1),
+        at_most(8),
+        auditor.clone(),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(*auditor.totals.lock().unwrap(), [(100, 0)]);
+    assert_eq!(
+        auditor
+            .answered
+            .lock()
+            .unwrap()
+            .iter()
+            .collect::<HashSet<_>>()
+            .len(),
+        90
+    );
+    assert_eq!(auditor.failed.lock().unwrap().len(), 10);
+    assert_eq!(auditor.finished.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn failures_are_kept_with_their_reasons_and_asked_again_by_the_next_harvest() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let plan = plan(30, 1);
+    let teacher = Scripted::new(|ask, _| {
+        if ask.prompt.row % 3 == 0 {
+            Err(failure(false))
+        } else {
+            Ok(())
+        }
+    });
+    let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!((summary.asked, summary.failed), (30, 10));
+    assert_eq!(texts(&store).await.len(), 20);
+    let failed = plan.ask(2, 0).trace_key(&teacher.identity().key()).id();
+    let attempts = store.attempts(&failed).await.unwrap();
+    let reason = AttemptStatus::Failed {
+        kind: "timeout".to_owned(),
+        message: "no answer within 60 s".to_owned(),
+    };
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].status, reason);
+
+    let mended = Scripted::new(|_, _| Ok(()));
+    let again = run(&store, &mended, plan).await.unwrap();
+    assert_eq!((again.asked, again.reused, again.failed), (10, 20, 0));
+    assert_eq!(
+        store.attempts(&failed).await.unwrap().len(),
+        2,
+        "the failure stays on record"
+    );
+}
+
+#[tokio::test]
+async fn twenty_failures_in_a_row_end_the_harvest() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let teacher = Scripted::new(|_, before| {
+        if before < 10 {
+            Ok(())
+        } else {
+            Err(failure(false))
+        }
+    });
+    let error = run(&store, &teacher, plan(500, 1)).await.unwrap_err();
+    assert!(
+        matches!(&error, HarvestError::TooManyFailures { count: 20, teacher, .. } if teacher == "scripted")
+    );
+    assert!(error.hint().is_some());
+    let asked = teacher.asked().len();
+    assert!((30..=30 + 8).contains(&asked), "{asked} were asked");
+    assert_eq!(texts(&store).await.len(), 10, "answers before it are kept");
+}
+
+#[tokio::test]
+async fn scattered_failures_end_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let teacher = Scripted::new(|_, before| {
+        if before % 12 == 0 {
+            Ok(())
+        } else {
+            Err(failure(false))
+        }
+    });
+    let plan = plan(120, 1);
+    let limits = at_most(1);
+    let summary = harvest(
+        &store,
+        teacher,
+        plan,
+        limits,
+        Arc::new(SilentReporter),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    assert_eq!((summary.asked, summary.failed), (120, 110));
+}
+
+#[tokio::test]
+async fn a_failure_that_all_would_share_ends_the_harvest_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let teacher = Scripted::new(|_, before| {
+        if before == 30 {
+            Err(failure(true))
+        } else {
+            Ok(())
+        }
+    });
+    let error = run(&store, &teacher, plan(500, 1)).await.unwrap_err();
+    assert!(matches!(
+        error,
+        HarvestError::Teacher {
+            source: AskError::Other { fatal: true, .. },
+            ..
+        }
+    ));
+    let asked = teacher.asked().len();
+    assert!((31..=31 + 8).contains(&asked), "{asked} were asked");
+    assert_eq!(
+        texts(&store).await.len(),
+        asked - 1,
+        "what was in flight is kept"
+    );
+}
+
+#[tokio::test]
+async fn no_more_are_in_flight_than_the_limit_and_what_the_teacher_queues() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    for (concurrent, queue_ahead) in [(1, 0), (5, 0), (2, 4)] {
+        let teacher = Scripted::queueing(queue_ahead, |_, _| Ok(()));
+        let mut plan = plan(60, 1);
+        plan.parameters.seed = (concurrent + 100 * queue_ahead) as u64;
+        let limits = at_most(concurrent);
+        harvest(
+            &store,
+            teacher.clone(),
+            plan,
+            limits,
+            Arc::new(SilentReporter),
+            CancellationToken::new(),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            teacher.most_in_flight.load(Ordering::SeqCst),
+            concurrent + queue_ahead
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_rate_holds_from_the_first_question_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let limits = Limits {
+        concurrent: 8,
+        requests_per_minute: Some(6000),
+    };
+    let teacher = Scripted::new(|_, _| Ok(()));
+    let begun = Instant::now();
+    harvest(
+        &store,
+        teacher,
+        plan(10, 1),
+        limits,
+        Arc::new(SilentReporter),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    assert!(
+        begun.elapsed() >= Duration::from_millis(90),
+        "ten starts, 10 ms apart"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_the_store_refuses_ends_the_harvest_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let closing = Mutex::new(Some(store.clone()));
+    let teacher = Scripted::new(move |_, before| {
+        if before == 5
+            && let Some(store) = closing.lock().unwrap().take()
+        {
+            tokio::spawn(store.close());
+        }
+        Ok(())
+    });
+    let error = run(&store, &teacher, plan(5000, 1)).await.unwrap_err();
+    assert!(matches!(error, HarvestError::Store(_)), "{error}");
+    assert!(
+        teacher.asked().len() < 5000,
+        "nothing more is asked when nothing can be kept"
+    );
+}
+
+/// Kills a harvest at some moment, with its runtime and all tasks in it; returns the ids that were reported.
+fn killed_harvest(path: &Path, plan: &HarvestPlan, after: usize) -> HashSet<String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let reported = runtime.block_on(async {
+        let store = Store::open(path).await.unwrap();
+        let auditor = Auditor::new(path).await;
+        let teacher = Scripted::new(|_, _| Ok(()));
+        tokio::select! {
+            _ = harvest(&store, teacher.clone(), plan.clone(), at_most(8), auditor.clone(), CancellationToken::new()) => {}
+            () = teacher.wait_until_asked(after) => {}
+        }
+        auditor
+    });
+    runtime.shutdown_background();
+    let answered = reported.answered.lock().unwrap();
+    answered.iter().cloned().collect()
+}
+
+#[test]
+fn a_harvest_killed_again_and_again_ends_up_as_an_undisturbed_one() {
+    let (killed, undisturbed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = killed.path().join("limbeck.db");
+    let plan = plan(150, 2);
+    let mut reported = HashSet::new();
+    for after in [1, 40, 90, 33] {
+        let now = killed_harvest(&path, &plan, after);
+        assert!(
+            reported.is_disjoint(&now),
+            "what was reported once is never asked again"
+        );
+        reported.extend(now);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = Store::open(&path).await.unwrap();
+        let before = texts(&store).await;
+        assert!(reported.iter().all(|id| before.contains_key(id)));
+        let teacher = Scripted::new(|_, _| Ok(()));
+        let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+        assert_eq!(summary.reused, before.len() as u64);
+        let other = self::store(&undisturbed).await;
+        run(&other, &teacher, plan.clone()).await.unwrap();
+        assert_eq!(texts(&store).await, texts(&other).await);
+    });
+}
