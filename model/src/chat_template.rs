@@ -7,6 +7,9 @@
 mod environment;
 mod safe_encode;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::ModelError;
 
 /// Everything about a decoder that is not a weight: a dense Llama-shaped transformer with grouped-query attention,
-/// rotary positions (rotate-half layout), RMS norm and a SwiGLU feed-forward.
+/// rotary positions (rotate-half layout), RMS norm and a `SwiGLU` feed-forward.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
     /// Rows of the embedding table.
@@ -46,21 +46,25 @@ impl ModelConfig {
         within("context_length", self.context_length, 1 << 24)?;
         if !self.heads.is_multiple_of(self.key_value_heads) {
             let expected = format!("a divisor of `heads`, which is {}", self.heads);
-            return Err(invalid("key_value_heads", self.key_value_heads, expected));
+            return Err(invalid("key_value_heads", &self.key_value_heads, expected));
         }
         if !self.head_dim.is_multiple_of(2) {
-            return Err(invalid("head_dim", self.head_dim, "an even number"));
+            return Err(invalid("head_dim", &self.head_dim, "an even number"));
         }
         if !(self.rope_base.is_finite() && self.rope_base >= 1.0) {
             return Err(invalid(
                 "rope_base",
-                self.rope_base,
+                &self.rope_base,
                 "a number of 1 or more",
             ));
         }
         if !(self.rms_norm_epsilon > 0.0 && self.rms_norm_epsilon < 1.0) {
             let expected = "a number between 0 and 1";
-            return Err(invalid("rms_norm_epsilon", self.rms_norm_epsilon, expected));
+            return Err(invalid(
+                "rms_norm_epsilon",
+                &self.rms_norm_epsilon,
+                expected,
+            ));
         }
         Ok(())
     }
@@ -178,7 +182,7 @@ fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or_else(|_| value.into())
 }
 
-fn invalid(field: &'static str, value: impl ToString, expected: impl Into<String>) -> ModelError {
+fn invalid(field: &'static str, value: &dyn ToString, expected: impl Into<String>) -> ModelError {
     ModelError::Config {
         field,
         value: value.to_string(),
@@ -190,7 +194,7 @@ fn within(field: &'static str, value: usize, most: usize) -> Result<(), ModelErr
     if (1..=most).contains(&value) {
         Ok(())
     } else {
-        Err(invalid(field, value, format!("1 to {most}")))
+        Err(invalid(field, &value, format!("1 to {most}")))
     }
 }
 
@@ -203,14 +207,14 @@ impl Fields<'_> {
             Value::Null => Ok(None),
             value => match value.as_u64().and_then(|number| number.try_into().ok()) {
                 Some(number) => Ok(Some(number)),
-                None => Err(invalid(field, value, "an integer of zero or more")),
+                None => Err(invalid(field, &value, "an integer of zero or more")),
             },
         }
     }
 
     fn required(&self, field: &'static str) -> Result<usize, ModelError> {
         self.integer(field)?
-            .ok_or_else(|| invalid(field, "absent", "an integer"))
+            .ok_or_else(|| invalid(field, &"absent", "an integer"))
     }
 
     fn float(&self, field: &'static str) -> Result<Option<f32>, ModelError> {
@@ -218,7 +222,7 @@ impl Fields<'_> {
             Value::Null => Ok(None),
             value => match value.as_f64() {
                 Some(number) => Ok(Some(number as f32)),
-                None => Err(invalid(field, value, "a number")),
+                None => Err(invalid(field, &value, "a number")),
             },
         }
     }
@@ -233,7 +237,7 @@ impl Fields<'_> {
         }
         for field in ["attention_bias", "mlp_bias"] {
             if json[field] == true {
-                return Err(invalid(field, true, "`false`: biases are not supported"));
+                return Err(invalid(field, &true, "`false`: biases are not supported"));
             }
         }
         for field in ["rope_scaling", "rope_parameters"] {
@@ -262,7 +266,7 @@ mod tests {
         };
         let json = config.to_hugging_face(None, 3);
         assert_eq!(ModelConfig::from_hugging_face(&json)?, config);
-        assert_eq!(json["rms_norm_eps"].to_string(), "1e-5");
+        assert_eq!(json["rms_norm_eps"].as_f64(), Some(1e-5));
         assert_eq!(json["bos_token_id"], Value::Null);
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! The decoder that the local teacher and the student share.
 
+mod atomic_file;
 pub mod bench;
 pub mod chat_template;
 pub mod config;
 pub mod decoder;
+pub mod differentiable;
 pub mod error;
 pub mod generate;
 pub mod gguf;
@@ -11,6 +13,8 @@ pub mod hugging_face;
 mod kernels;
 mod mapped_file;
 mod model_files;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tokenizer;
 pub mod weights;
 
@@ -22,8 +26,8 @@ pub use generate::{
     Batcher, FinishReason, GeneratedToken, Output, OutputResult, Request, Sampling, Task,
     text_before_stop,
 };
-pub use gguf::{GgufFile, GgufKind, MetadataValue};
-pub use hugging_face::SafetensorsFile;
+pub use gguf::{GgufDescription, GgufFile, GgufKind, MetadataArray, MetadataValue, write_gguf};
+pub use hugging_face::{SafetensorsFile, write_hugging_face_folder, write_safetensors};
 pub use model_files::ModelFiles;
 pub use tokenizer::{PreTokenizer, Tokenizer, TokenizerParts};
 pub use weights::{WeightMap, WeightSource, WeightTensor};

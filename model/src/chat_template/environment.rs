@@ -104,6 +104,10 @@ fn strftime_now(format: &str) -> Result<String, Error> {
 
 /// The engine's own filter escapes for HTML, which would change the text that a model sees; this is Python's
 /// `json.dumps(value, ensure_ascii=False, indent=indent)`.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "filters take their arguments so"
+)]
 fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     // transformers accepts it; text is never escaped to ASCII here.

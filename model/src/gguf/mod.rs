@@ -5,12 +5,22 @@
 //! formats and leave in Hugging Face's names and layout.
 
 mod cursor;
+mod header;
 mod kind;
+mod metadata;
 mod names;
 mod read;
 mod rotary;
 mod value;
+mod write;
 
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;
+
+pub use header::TensorInfo;
 pub use kind::GgufKind;
-pub use read::{GgufFile, TensorInfo};
+pub use read::GgufFile;
 pub use value::{MetadataArray, MetadataValue};
+pub use write::{GgufDescription, write_gguf};

@@ -2,6 +2,10 @@
 //! `tokenizer_config.json` with the chat template, `generation_config.json`.
 
 mod safetensors_file;
+mod write;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
@@ -10,6 +14,7 @@ use serde_json::Value;
 use crate::ModelError;
 
 pub use safetensors_file::SafetensorsFile;
+pub use write::{write_hugging_face_folder, write_safetensors};
 
 /// Reads a JSON file.
 pub(crate) fn read_json(path: &Path) -> Result<Value, ModelError> {

@@ -257,11 +257,11 @@ fn special_token(
     ids: &Value,
     tokens: &[String],
 ) -> Result<Option<u32>, ModelError> {
-    let named = &names[format!("{name}_token")];
-    if let Some(text) = named.as_str().or(named["content"].as_str()) {
+    let token = &names[format!("{name}_token")];
+    if let Some(text) = token.as_str().or(token["content"].as_str()) {
         let id = tokens
             .iter()
-            .position(|token| token == text)
+            .position(|known| known == text)
             .ok_or_else(|| {
                 ModelError::tokenizer(format!(
                     "the {name} token `{text}` is not in the vocabulary"

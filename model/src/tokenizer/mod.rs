@@ -9,6 +9,9 @@ mod hugging_face;
 mod parts;
 mod pre_tokenizer;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
