@@ -1,0 +1,162 @@
+//! The model card: a README that Hugging Face reads as well.
+
+use std::fmt::Write;
+
+use limbeck_model::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+use super::{ExportFormat, Exported};
+
+/// What the caller knows of the model's origin; the card says nothing that is not here or measured by the export.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CardFacts {
+    /// One sentence on what the model does.
+    pub summary: Option<String>,
+    /// Names of the teachers.
+    pub teachers: Vec<String>,
+    /// The Hugging Face id of the model that weights were taken from, where there is one.
+    pub base_model: Option<String>,
+    /// Where the prompts came from, with their licences.
+    pub prompt_sources: Vec<String>,
+    /// Measured scores.
+    pub scores: Vec<CardScore>,
+}
+
+/// One row of the card's table of scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CardScore {
+    /// The suite.
+    pub suite: String,
+    /// The metric.
+    pub metric: String,
+    /// Whose score: `student`, `teacher`, a floor.
+    pub name: String,
+    /// The score.
+    pub score: f64,
+    /// Lower end of its 95 % confidence interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Documents scored.
+    pub n: usize,
+}
+
+/// The text of `README.md`.
+pub(super) fn model_card(
+    name: &str,
+    license: Option<&str>,
+    config: &ModelConfig,
+    facts: &CardFacts,
+    exported: &[Exported],
+) -> String {
+    let mut card = front_matter(license, facts, exported);
+    let mut line = |text: String| {
+        card.push_str(&text);
+        card.push('\n');
+    };
+    line(format!("# {}\n", inline(name)));
+    if let Some(summary) = &facts.summary {
+        line(format!("{}\n", inline(summary)));
+    }
+    line(format!(
+        "A dense Llama-shaped decoder of {} parameters: {} layers, width {}, {} heads, vocabulary {}, context {}. \
+         It sees a bare text and answers it; the chat template in every file does the framing.\n",
+        config.parameter_count(),
+        config.layers,
+        config.width,
+        config.heads,
+        config.vocab_size,
+        config.context_length
+    ));
+    if !facts.teachers.is_empty() {
+        let teachers = list(&facts.teachers);
+        line(format!(
+            "Distilled with Limbeck from the answers of {teachers}.\n"
+        ));
+    }
+    if !facts.prompt_sources.is_empty() {
+        line(format!("Prompts: {}.\n", list(&facts.prompt_sources)));
+    }
+    if !facts.scores.is_empty() {
+        line("## Scores\n".to_owned());
+        line("| suite | metric | who | score | 95 % interval | n |".to_owned());
+        line("|---|---|---|---|---|---|".to_owned());
+        for score in &facts.scores {
+            line(format!(
+                "| {} | {} | {} | {:.4} | {:.4} to {:.4} | {} |",
+                inline(&score.suite),
+                inline(&score.metric),
+                inline(&score.name),
+                score.score,
+                score.low,
+                score.high,
+                score.n
+            ));
+        }
+        line(String::new());
+    }
+    line("## Files\n".to_owned());
+    line("Logit differences are to the trained weights, the largest over every position of the probes.\n".to_owned());
+    line("| file | format | bytes | largest logit difference | sha256 |".to_owned());
+    line("|---|---|---|---|---|".to_owned());
+    for file in exported {
+        let path = file.path.file_name().unwrap_or_default().to_string_lossy();
+        line(format!(
+            "| `{path}` | {} | {} | {:.2e} | `{}` |",
+            file.format, file.bytes, file.max_logit_difference, file.sha256
+        ));
+    }
+    card
+}
+
+fn front_matter(license: Option<&str>, facts: &CardFacts, exported: &[Exported]) -> String {
+    let is_safetensors = |file: &Exported| file.format == ExportFormat::Safetensors;
+    let mut yaml = String::from("---\n");
+    // JSON strings are YAML strings, whatever is in them. Writing to a `String` cannot fail.
+    if let Some(license) = license {
+        let _ = writeln!(
+            yaml,
+            "license: {}",
+            serde_json::Value::from(license.to_lowercase())
+        );
+    }
+    if let Some(base) = &facts.base_model {
+        let _ = writeln!(
+            yaml,
+            "base_model: {}",
+            serde_json::Value::from(base.as_str())
+        );
+    }
+    if exported.iter().any(is_safetensors) {
+        yaml.push_str("library_name: transformers\n");
+    }
+    yaml.push_str("pipeline_tag: text-generation\ntags:\n- limbeck\n- distillation\n");
+    if !exported.iter().all(is_safetensors) {
+        yaml.push_str("- gguf\n");
+    }
+    yaml.push_str("---\n\n");
+    yaml
+}
+
+fn list(items: &[String]) -> String {
+    let items: Vec<String> = items.iter().map(|item| inline(item)).collect();
+    items.join(", ")
+}
+
+/// Text from outside as plain words of one Markdown line: no markup, no HTML, no table cell of its own.
+fn inline(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            character if character.is_control() => plain.push(' '),
+            '&' => plain.push_str("&amp;"),
+            '<' => plain.push_str("&lt;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '>' | '!' | '~' | '$' => {
+                plain.push('\\');
+                plain.push(character);
+            }
+            character => plain.push(character),
+        }
+    }
+    plain
+}
