@@ -5,6 +5,7 @@
 //! [`MultiProgress`], so that a line never lands in the middle of a bar.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
@@ -218,13 +219,20 @@ impl Explained {
                 hints.push(sanitize_terminal(&wrapper.hint).into_owned());
                 continue;
             }
-            let message = sanitize_terminal(&cause.to_string()).trim_end().to_owned();
-            // Libraries that already quote their cause would otherwise say it twice.
+            let text = sanitize_terminal(&cause.to_string()).into_owned();
+            // Libraries write their hints under the message.
+            let mut parts = text
+                .split("\nhint: ")
+                .map(|part| part.trim_end().to_owned());
+            let message = parts.next().unwrap_or_default();
+            hints.extend(parts);
+            // Those that quote their cause would otherwise say it twice.
             if messages.last().is_none_or(|last| !last.ends_with(&message)) {
                 messages.push(message);
             }
         }
-        hints.dedup();
+        let mut said = HashSet::new();
+        hints.retain(|hint| said.insert(hint.clone()));
         Self { messages, hints }
     }
 
@@ -307,6 +315,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hint_inside_a_message_is_shown_once_at_the_end() {
+        let error = anyhow!("the batch is full\nhint: wait").context("cannot ask");
+        let error = Err::<(), _>(error).hint("wait").unwrap_err();
+        check(
+            &error,
+            &expect![[r"
+                error: cannot ask
+                  Caused by: the batch is full
+                hint: wait"]],
+        );
+    }
+
+    #[test]
     fn lines_are_kept_together_and_control_codes_dropped() {
         let error = anyhow!("line 3: unknown key `bad\x1b[2J`\n3 | bad = 1\n  | ^^^");
         check(
@@ -330,7 +351,10 @@ mod tests {
         let ours = output_error(io::ErrorKind::BrokenPipe.into()).context("listing traces");
         assert_eq!(printer.finish(Err(ours)), ExitStatus::Success);
         let theirs = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert!(!is_output_closed(&theirs), "a server's broken pipe is a failure");
+        assert!(
+            !is_output_closed(&theirs),
+            "a server's broken pipe is a failure"
+        );
         assert_eq!(
             printer.finish(Ok(ExitStatus::CheckFailed)),
             ExitStatus::CheckFailed

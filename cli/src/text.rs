@@ -83,7 +83,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// A size with a decimal prefix and three significant digits at most: `812 B`, `3.2 MB`, `1.05 GB`.
+/// A size with a decimal prefix, two digits or so: `812 B`, `3.2 MB`, `98 MB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut value = bytes as f64;

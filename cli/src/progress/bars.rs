@@ -159,7 +159,8 @@ mod tests {
             3,000 traces  1 min 0 s
             3,000 prompts  1 min 0 s
             stopped after 3,000 prompts  1 min 0 s
-            31 MB  3.1 MB/s"#]].assert_eq(&lines.join("\n"));
+            31 MB  3.1 MB/s"#]]
+        .assert_eq(&lines.join("\n"));
     }
 
     #[test]

@@ -1,1 +1,0 @@
-//! Joins the reporter traits of the libraries to the bars.

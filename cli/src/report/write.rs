@@ -1,0 +1,63 @@
+//! Writes a report's two files so that a reader sees either the old ones or the new ones.
+
+use std::fs::Permissions;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use schemars::Schema;
+
+use super::{Report, html};
+
+impl Report {
+    /// The report as `report.json` holds it, with a final line break.
+    pub fn to_json(&self) -> anyhow::Result<String> {
+        let mut text =
+            serde_json::to_string_pretty(self).context("cannot write the report as JSON")?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// The report as one self-contained page.
+    pub fn to_html(&self) -> anyhow::Result<String> {
+        html::render(self)
+    }
+
+    /// Writes `report.json` and `report.html` into `dir`, each beside the old one first.
+    pub fn write(&self, dir: &Path) -> anyhow::Result<()> {
+        // Both are made before either is written: a page that cannot be rendered leaves the old pair in place.
+        let (json, html) = (self.to_json()?, self.to_html()?);
+        replace(&dir.join("report.json"), json.as_bytes())?;
+        replace(&dir.join("report.html"), html.as_bytes())
+    }
+
+    /// The JSON schema of `report.json`.
+    pub fn schema() -> Schema {
+        schemars::schema_for!(Self)
+    }
+}
+
+fn replace(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
+    let write = || {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".report-");
+        world_readable(&mut builder);
+        let mut file = builder.tempfile_in(dir)?;
+        file.write_all(contents)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        anyhow::Ok(())
+    };
+    write().with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Temporary files are private by default, and a report is there to be shown; the umask still counts.
+#[cfg(unix)]
+fn world_readable(builder: &mut tempfile::Builder<'_, '_>) {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(Permissions::from_mode(0o666));
+}
+
+#[cfg(not(unix))]
+fn world_readable(_: &mut tempfile::Builder<'_, '_>) {}
