@@ -165,7 +165,7 @@ mod tests {
                 this is wrong
                  --> recipe.toml:1:209
                   |
-                1 | …xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", wrong = "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…
+                1 | …xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", wrong = "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…
                   |                                   ^^^^^"#]],
         );
     }

@@ -1,6 +1,7 @@
 //! `[curate]`, `[student]` and `[train]`: what is learnt from, by what, and how.
 
 use limbeck_store::{Check, PriorCorrection};
+use limbeck_student::train::{Objective, Shape, TrainPlan};
 use serde::{Deserialize, Serialize};
 
 /// `[curate]`.
@@ -69,6 +70,20 @@ pub struct ShapeSection {
     pub tied: bool,
 }
 
+impl ShapeSection {
+    fn to_shape(&self) -> Shape {
+        Shape {
+            layers: self.layers as usize,
+            width: self.width as usize,
+            heads: self.heads as usize,
+            key_value_heads: self.key_value_heads.map(|heads| heads as usize),
+            ffn: self.ffn as usize,
+            context: self.context as usize,
+            tied: self.tied,
+        }
+    }
+}
+
 fn tied() -> bool {
     true
 }
@@ -77,25 +92,28 @@ fn tied() -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainSection {
-    /// The loss.
+    /// The parts of the loss and their weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub objective: Option<ObjectiveSection>,
-    /// Passes over the dataset; parts of one are allowed.
+    pub objective: Option<Objective>,
+    /// Passes over the dataset; need not be whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<f32>,
-    /// Passes over the bare inputs before that, to learn their language.
+    /// Passes of plain next-token prediction before that, to learn the language of the inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_model_epochs: Option<f32>,
-    /// Tokens of one step.
+    pub warm_up_epochs: Option<f32>,
+    /// Tokens of one step, about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch_tokens: Option<u32>,
+    pub batch_tokens: Option<usize>,
     /// The highest learning rate of the schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
-    /// Share of the steps in which the learning rate rises.
+    /// Share of the steps in which the learning rate climbs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup: Option<f64>,
-    /// `AdamW`'s decay.
+    pub learning_rate_warm_up: Option<f32>,
+    /// What the learning rate falls to, as a share of the highest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_learning_rate: Option<f64>,
+    /// `AdamW`'s decay of matrices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
     /// The greatest norm of a step's gradient.
@@ -104,25 +122,64 @@ pub struct TrainSection {
     /// Another seed gives other first weights and another order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Share of the dataset that is kept out of training, to watch the loss on.
+    /// Weight of next-token prediction over the input beside the objective.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held_out: Option<f64>,
-    /// Steps between checkpoints.
+    pub input_loss: Option<f32>,
+    /// Share of channels dropped in every block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checkpoint_every: Option<u32>,
+    pub dropout: Option<f32>,
+    /// Share of input tokens that are replaced by random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_dropout: Option<f32>,
+    /// Share of the dataset that is kept out of training, to judge it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<f32>,
+    /// How often an epoch is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluations_per_epoch: Option<u32>,
     /// Whether the weights with the least held-out loss are taken rather than the last ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_best: Option<bool>,
+    /// Stop after so many judgements in a row without a lower held-out loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
+    /// Share of the last steps whose weights are averaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_last: Option<f32>,
+    /// Steps between checkpoints; 0 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<usize>,
 }
 
-/// `objective` of `[train]`: the parts of the loss and their weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ObjectiveSection {
-    /// On the teacher's answer.
-    #[serde(default)]
-    pub cross_entropy: f32,
-    /// To the teacher's distribution, over labels or tokens.
-    #[serde(default)]
-    pub forward_kl: f32,
+impl TrainSection {
+    /// The plan for a student of `shape`: what is given here, and the trainer's own choice of the rest.
+    pub fn plan(&self, shape: &ShapeSection) -> TrainPlan {
+        let rest = TrainPlan::default();
+        TrainPlan {
+            shape: shape.to_shape(),
+            objective: self.objective.clone().unwrap_or(rest.objective),
+            epochs: self.epochs.unwrap_or(rest.epochs),
+            warm_up_epochs: self.warm_up_epochs.unwrap_or(rest.warm_up_epochs),
+            batch_tokens: self.batch_tokens.unwrap_or(rest.batch_tokens),
+            learning_rate: self.learning_rate.unwrap_or(rest.learning_rate),
+            learning_rate_warm_up: self
+                .learning_rate_warm_up
+                .unwrap_or(rest.learning_rate_warm_up),
+            final_learning_rate: self.final_learning_rate.unwrap_or(rest.final_learning_rate),
+            weight_decay: self.weight_decay.unwrap_or(rest.weight_decay),
+            clip: self.clip.unwrap_or(rest.clip),
+            seed: self.seed.unwrap_or(rest.seed),
+            input_loss: self.input_loss.unwrap_or(rest.input_loss),
+            dropout: self.dropout.unwrap_or(rest.dropout),
+            token_dropout: self.token_dropout.unwrap_or(rest.token_dropout),
+            held_out: self.held_out.unwrap_or(rest.held_out),
+            evaluations_per_epoch: self
+                .evaluations_per_epoch
+                .unwrap_or(rest.evaluations_per_epoch),
+            keep_best: self.keep_best.unwrap_or(rest.keep_best),
+            patience: self.patience.or(rest.patience),
+            average_last: self.average_last.unwrap_or(rest.average_last),
+            checkpoint_every: self.checkpoint_every.unwrap_or(rest.checkpoint_every),
+        }
+    }
 }

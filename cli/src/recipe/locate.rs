@@ -136,22 +136,28 @@ fn explain(
 ) -> Diagnostic {
     let message = error.message().trim_end();
     let mut span = error.span().unwrap_or(0..0);
-    // The wording is serde's own and has not changed in years; a test notices if it does.
-    let unknown_key = message.strip_prefix("unknown field ");
-    let unknown_value = message.strip_prefix("unknown variant ");
-    let Some((rest, what)) = unknown_key
-        .map(|rest| (rest, "key"))
-        .or(unknown_value.map(|rest| (rest, "value")))
-    else {
+    // The wording is serde's own, followed by ours, and has not changed in years; a test notices if it does.
+    let unknown = message
+        .strip_prefix("unknown ")
+        .filter(|rest| rest.contains("`, expected ") || rest.ends_with("no fields"));
+    let Some(rest) = unknown else {
         let message = message.replace("missing field", "missing key");
         return Diagnostic::new(path, text, span, plain_types(&message));
+    };
+    let what = if rest.starts_with("field ") {
+        "key"
+    } else {
+        "value"
     };
     let mut words = rest.split('`').skip(1).step_by(2);
     let word = words.next().unwrap_or_default();
     let known: Vec<&str> = words.collect();
-    if let Some(tree) = tree
-        && let Some(better) = occurrence(tree, word, &span, what)
-    {
+    let search = Search {
+        word,
+        among_keys: what == "key",
+        span: &span,
+    };
+    if let Some(better) = tree.and_then(|tree| search.in_table(tree, false)) {
         span = better;
     }
     let help = match nearest(word, known.iter().copied()) {
@@ -182,46 +188,40 @@ fn plain_types(message: &str) -> String {
     format!("{found}, expected {expected}")
 }
 
-/// Where `word` is a key or a value inside `span`. Sections that are read by their `kind` lose the exact place on
-/// the way, and the error then spans the whole of them.
-fn occurrence(
-    table: &DeTable<'_>,
-    word: &str,
-    span: &Range<usize>,
-    what: &str,
-) -> Option<Range<usize>> {
-    let inside = |range: &Range<usize>| {
-        *span == (0..0) || (range.start >= span.start && range.start <= span.end)
-    };
-    for (key, value) in table {
-        let range = key.span();
-        if what == "key" && key.get_ref() == word && inside(&range) {
-            return Some(range);
-        }
-        if let Some(found) = occurrence_in(value, word, span, what) {
-            return Some(found);
-        }
-    }
-    None
+/// Looks for a word among keys or among values.
+struct Search<'a> {
+    word: &'a str,
+    among_keys: bool,
+    /// Where the error is said to be; empty if nothing is known.
+    span: &'a Range<usize>,
 }
 
-fn occurrence_in(
-    value: &Spanned<DeValue<'_>>,
-    word: &str,
-    span: &Range<usize>,
-    what: &str,
-) -> Option<Range<usize>> {
-    match value.get_ref() {
-        DeValue::Table(table) => occurrence(table, word, span, what),
-        DeValue::Array(list) => list
-            .iter()
-            .find_map(|value| occurrence_in(value, word, span, what)),
-        DeValue::String(text) if what == "value" && text == word => {
-            let range = value.span();
-            let is_inside =
-                *span == (0..0) || (range.start >= span.start && range.start <= span.end);
-            is_inside.then_some(range)
+impl Search<'_> {
+    /// The first occurrence inside the span. Sections that are read by their `kind` lose the exact place on the way:
+    /// the error then spans the whole of them, or their header only. `inside` is set below such a header.
+    fn in_table(&self, table: &DeTable<'_>, inside: bool) -> Option<Range<usize>> {
+        table.iter().find_map(|(key, value)| {
+            if self.among_keys && key.get_ref() == self.word && (inside || self.spans(&key.span()))
+            {
+                return Some(key.span());
+            }
+            self.in_value(value, inside)
+        })
+    }
+
+    fn in_value(&self, value: &Spanned<DeValue<'_>>, inside: bool) -> Option<Range<usize>> {
+        let inside = inside || value.span() == *self.span;
+        match value.get_ref() {
+            DeValue::Table(table) => self.in_table(table, inside),
+            DeValue::Array(list) => list.iter().find_map(|value| self.in_value(value, inside)),
+            DeValue::String(text) if !self.among_keys && text == self.word => {
+                (inside || self.spans(&value.span())).then(|| value.span())
+            }
+            _ => None,
         }
-        _ => None,
+    }
+
+    fn spans(&self, range: &Range<usize>) -> bool {
+        self.span.is_empty() || (range.start >= self.span.start && range.end <= self.span.end)
     }
 }

@@ -1,10 +1,7 @@
 //! `[[evaluate]]` and `[export]`: how good the student is, and the files it becomes.
 
-use std::fmt;
-use std::str::FromStr;
-
-use limbeck_model::GgufKind;
 use limbeck_student::evaluate::{Gate, Metric};
+use limbeck_student::export::ExportFormat;
 use serde::{Deserialize, Serialize};
 
 use super::source_table::{SuiteTable, string_or_table};
@@ -47,56 +44,4 @@ pub struct DeviceSection {
     /// The fewest requests a second of the student.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_requests_per_second: Option<f64>,
-}
-
-/// One entry of `formats`: `safetensors` or `gguf:` with a kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum ExportFormat {
-    /// A Hugging Face folder with `model.safetensors`.
-    Safetensors,
-    /// A GGUF file.
-    Gguf(GgufKind),
-}
-
-impl fmt::Display for ExportFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Safetensors => f.write_str("safetensors"),
-            Self::Gguf(kind) => write!(f, "gguf:{}", kind.name()),
-        }
-    }
-}
-
-impl FromStr for ExportFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let all = || {
-            let kinds = GgufKind::ALL.map(Self::Gguf);
-            std::iter::once(Self::Safetensors).chain(kinds)
-        };
-        all()
-            .find(|format| format.to_string() == text)
-            .ok_or_else(|| {
-                let known: Vec<String> = all().map(|format| format!("`{format}`")).collect();
-                // Worded as serde does, so that the error is explained like every other unknown word.
-                let known = known.join(", ");
-                format!("unknown variant `{text}`, expected one of {known}")
-            })
-    }
-}
-
-impl TryFrom<String> for ExportFormat {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<ExportFormat> for String {
-    fn from(format: ExportFormat) -> Self {
-        format.to_string()
-    }
 }

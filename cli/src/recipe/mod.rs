@@ -26,10 +26,9 @@ pub use diagnostic::{Diagnostic, nearest};
 pub use error::RecipeError;
 pub use harvest::{Form, HarvestSection, MAIN_PHRASING, PhrasingSection, SamplingSection};
 pub use learning::{
-    CurateSection, Init, ObjectiveSection, ShapeSection, StudentSection, TokenizerChoice,
-    TrainSection,
+    CurateSection, Init, ShapeSection, StudentSection, TokenizerChoice, TrainSection,
 };
-pub use measuring::{DeviceSection, EvaluateSection, ExportFormat, ExportSection};
+pub use measuring::{DeviceSection, EvaluateSection, ExportSection};
 pub use source_table::{PromptTable, SourceTable, SuiteTable};
 pub use teacher::{LimitsSection, TeacherSection};
 

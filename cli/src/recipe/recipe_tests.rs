@@ -165,21 +165,69 @@ fn an_unknown_key_is_shown_with_the_nearest() {
     check(
         "template = \"Message",
         "templat = \"Message",
-        &expect![[""]],
+        &expect![[r#"
+            unknown key `templat`
+              --> recipe.toml:20:1
+               |
+            20 | templat = "Message: {{ text }}\nSentiment:"
+               | ^^^^^^^
+               = help: did you mean `template`?"#]],
     );
     check(
         "limits = { concurrent",
         "limits = { concurent",
-        &expect![[""]],
+        &expect![[r#"
+            unknown key `concurent`
+              --> recipe.toml:14:12
+               |
+            14 | limits = { concurent = 64 }
+               |            ^^^^^^^^^
+               = help: did you mean `concurrent`?"#]],
     );
-    check("at_least = 0.6", "colour = 3", &expect![[""]]);
-    check("sample = 1000, seed", "smaple = 1000, seed", &expect![[""]]);
+    check(
+        "at_least = 0.6",
+        "colour = 3",
+        &expect![[r#"
+        unknown key `colour`
+          --> recipe.toml:33:1
+           |
+        33 | colour = 3
+           | ^^^^^^
+           = help: known here: `at_least`"#]],
+    );
+    check(
+        "sample = 1000, seed",
+        "smaple = 1000, seed",
+        &expect![[r#"
+        unknown key `smaple`
+          --> recipe.toml:46:35
+           |
+        46 | …uite = { source = "suite.jsonl", smaple = 1000, seed = 7, balance = "label", expected = "{{ label }}…
+           |                                   ^^^^^^
+           = help: did you mean `sample`?"#]],
+    );
     check(
         "gate = { at_least_teacher",
         "gate = { at_leest_teacher",
-        &expect![[""]],
+        &expect![[r#"
+            unknown key `at_leest_teacher`
+              --> recipe.toml:48:10
+               |
+            48 | gate = { at_leest_teacher = 0.97, above_floors = true }
+               |          ^^^^^^^^^^^^^^^^
+               = help: did you mean `at_least_teacher`?"#]],
     );
-    check("[student]", "[studnet]", &expect![[""]]);
+    check(
+        "[student]",
+        "[studnet]",
+        &expect![[r#"
+        unknown key `studnet`
+          --> recipe.toml:35:2
+           |
+        35 | [studnet]
+           |  ^^^^^^^
+           = help: did you mean `student`?"#]],
+    );
 }
 
 #[test]
@@ -187,34 +235,122 @@ fn an_unknown_value_is_shown_with_the_nearest() {
     check(
         "metric = \"accuracy\"",
         "metric = \"acuracy\"",
-        &expect![[""]],
+        &expect![[r#"
+            unknown value `acuracy`
+              --> recipe.toml:47:10
+               |
+            47 | metric = "acuracy"
+               |          ^^^^^^^^^
+               = help: did you mean `accuracy`?"#]],
     );
-    check("\"gguf:q8_0\"", "\"gguf:q8\"", &expect![[""]]);
+    check(
+        "\"gguf:q8_0\"",
+        "\"gguf:q8\"",
+        &expect![[r#"
+        unknown value `gguf:q8`
+          --> recipe.toml:51:27
+           |
+        51 | formats = ["safetensors", "gguf:q8"]
+           |                           ^^^^^^^^^
+           = help: did you mean `gguf:q8_0`?"#]],
+    );
     check(
         "kind = \"confidence\"",
         "kind = \"confidense\"",
-        &expect![[""]],
+        &expect![[r#"
+            unknown value `confidense`
+              --> recipe.toml:32:8
+               |
+            32 | kind = "confidense"
+               |        ^^^^^^^^^^^^
+               = help: did you mean `confidence`?"#]],
     );
-    check("{ embeddings = \"smollm2\" }", "\"scrach\"", &expect![[""]]);
+    check(
+        "{ embeddings = \"smollm2\" }",
+        "\"scrach\"",
+        &expect![[r#"
+        unknown value `scrach`
+          --> recipe.toml:36:8
+           |
+        36 | init = "scrach"
+           |        ^^^^^^^^
+           = help: did you mean `scratch`?"#]],
+    );
     check(
         "{ trim = \"smollm2\" }",
         "{ trimm = \"smollm2\" }",
-        &expect![[""]],
+        &expect![[r#"
+            unknown value `trimm`
+              --> recipe.toml:37:15
+               |
+            37 | tokenizer = { trimm = "smollm2" }
+               |               ^^^^^
+               = help: did you mean `trim`?"#]],
     );
 }
 
 #[test]
 fn wrong_types_missing_keys_and_broken_toml_are_shown() {
-    check("sample = 3000", "sample = \"many\"", &expect![[""]]);
-    check("layers = 2, ", "", &expect![[""]]);
-    check("name = \"smollm2\"\n", "", &expect![[""]]);
-    check("sample = 300\n", "sample = -3\n", &expect![[""]]);
+    check(
+        "sample = 3000",
+        "sample = \"many\"",
+        &expect![[r#"
+        invalid type: string "many", expected a whole number of 0 or more
+          --> recipe.toml:17:82
+           |
+        17 | prompts = { source = "prompts.jsonl", where = "confidence|float > 0.5", sample = "many", seed = 1 }
+           |                                                                                  ^^^^^^"#]],
+    );
+    check(
+        "layers = 2, ",
+        "",
+        &expect![[r#"
+        missing key `layers`
+          --> recipe.toml:38:9
+           |
+        38 | shape = { width = 128, heads = 4, ffn = 256, context = 128 }
+           |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]],
+    );
+    check(
+        "name = \"smollm2\"\n",
+        "",
+        &expect![[r#"
+        missing key `name`
+         --> recipe.toml:9:1
+          |
+        9 | [[teacher]]
+          | ^^^^^^^^^^^"#]],
+    );
+    check(
+        "sample = 300\n",
+        "sample = -3\n",
+        &expect![[r#"
+        invalid value: integer `-3`, expected a whole number of 0 or more
+          --> recipe.toml:26:10
+           |
+        26 | sample = -3
+           |          ^^"#]],
+    );
     check(
         "name = \"support-sentiment\"",
         "name = \"support",
-        &expect![[""]],
+        &expect![[r#"
+            invalid basic string, expected `"`
+             --> recipe.toml:2:16
+              |
+            2 | name = "support
+              |                ^"#]],
     );
-    check("prompts = {", "prompts = 3 #", &expect![[""]]);
+    check(
+        "prompts = {",
+        "prompts = 3 #",
+        &expect![[r#"
+        invalid type: integer `3`, expected a source as a string, or a table with `source`
+          --> recipe.toml:17:11
+           |
+        17 | prompts = 3 # source = "prompts.jsonl", where = "confidence|float > 0.5", sample = 3000, seed = 1 }
+           |           ^"#]],
+    );
 }
 
 #[test]
@@ -222,7 +358,13 @@ fn another_provider_is_refused_first() {
     check(
         "provider = \"local\"\n",
         "provider = \"openai\"\nbase_url = \"https://example.org\"\n",
-        &expect![[""]],
+        &expect![[r#"
+            this version asks only teachers of the provider `local`, not `openai`
+              --> recipe.toml:11:12
+               |
+            11 | provider = "openai"
+               |            ^^^^^^^^
+               = help: `local` runs a GGUF file or a Hugging Face folder on this machine"#]],
     );
 }
 
@@ -231,35 +373,126 @@ fn mistakes_of_meaning_are_all_shown() {
     check(
         "embeddings = \"smollm2\"",
         "embeddings = \"smolm2\"",
-        &expect![[""]],
+        &expect![[r#"
+            there is no teacher `smolm2`
+              --> recipe.toml:36:23
+               |
+            36 | init = { embeddings = "smolm2" }
+               |                       ^^^^^^^^
+               = help: did you mean `smollm2`?"#]],
     );
     check(
         "width = 128, heads = 4",
         "width = 130, heads = 4",
-        &expect![[""]],
+        &expect![[r#"
+            `width` is 130, expected a multiple of the 4 `heads`
+              --> recipe.toml:38:31
+               |
+            38 | shape = { layers = 2, width = 130, heads = 4, ffn = 256, context = 128 }
+               |                               ^^^"#]],
     );
     check(
         "width = 128, heads = 4",
         "width = 100, heads = 4",
-        &expect![[""]],
+        &expect![[r#"
+            `width` over `heads` is 25, expected an even number: rotary positions turn pairs
+              --> recipe.toml:38:31
+               |
+            38 | shape = { layers = 2, width = 100, heads = 4, ffn = 256, context = 128 }
+               |                               ^^^"#]],
     );
     check(
         "source = \"prompts.jsonl\"",
         "source = \"promts.jsonl\"",
-        &expect![[""]],
+        &expect![[r#"
+            there is no file `promts.jsonl`
+              --> recipe.toml:17:22
+               |
+            17 | prompts = { source = "promts.jsonl", where = "confidence|float > 0.5", sample = 3000, seed = 1 }
+               |                      ^^^^^^^^^^^^^^
+               = help: paths are relative to the recipe's folder"#]],
     );
     check(
         "where = \"confidence|float > 0.5\"",
         "where = \"confidence|flat > 0.5\"",
-        &expect![[""]],
+        &expect![[r#"
+            not a valid expression: filter flat is unknown
+              --> recipe.toml:17:47
+               |
+            17 | prompts = { source = "prompts.jsonl", where = "confidence|flat > 0.5", sample = 3000, seed = 1 }
+               |                                               ^^^^^^^^^^^^^^^^^^^^^^^"#]],
     );
-    check("{ text | squeeze }}", "{ text | squeeze }", &expect![[""]]);
-    check("sha256 = \"b179", "sha256 = \"x179", &expect![[""]]);
-    check("\"negative\"]", "\"positive\"]", &expect![[""]]);
-    check("name = \"plain\"", "name = \"main\"", &expect![[""]]);
-    check("at_least = 0.6", "at_least = 60", &expect![[""]]);
-    check("metric = \"accuracy\"", "metric = \"ends\"", &expect![[""]]);
-    check("concurrent = 64", "concurrent = 0", &expect![[""]]);
+    check(
+        "{ text | squeeze }}",
+        "{ text | squeeze }",
+        &expect![[r#"
+        not a valid template: unexpected `}`, expected end of variable block
+          --> recipe.toml:18:9
+           |
+        18 | input = "{{ text | squeeze }"
+           |         ^^^^^^^^^^^^^^^^^^^^^"#]],
+    );
+    check(
+        "sha256 = \"b179",
+        "sha256 = \"x179",
+        &expect![[r#"
+        not a SHA-256, expected 64 hexadecimal digits
+          --> recipe.toml:13:10
+           |
+        13 | sha256 = "x179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+           |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]],
+    );
+    check(
+        "\"negative\"]",
+        "\"positive\"]",
+        &expect![[r#"
+        the choice `positive` is there twice
+          --> recipe.toml:21:24
+           |
+        21 | choices = ["positive", "positive"]
+           |                        ^^^^^^^^^^"#]],
+    );
+    check(
+        "name = \"plain\"",
+        "name = \"main\"",
+        &expect![[r#"
+        another phrasing is called `main` too
+          --> recipe.toml:24:8
+           |
+        24 | name = "main"
+           |        ^^^^^^"#]],
+    );
+    check(
+        "at_least = 0.6",
+        "at_least = 60",
+        &expect![[r#"
+        `at_least` of the check `confidence` is 60, expected a number from 0 to 1
+          --> recipe.toml:33:12
+           |
+        33 | at_least = 60
+           |            ^^"#]],
+    );
+    check(
+        "metric = \"accuracy\"",
+        "metric = \"ends\"",
+        &expect![[r#"
+        `ends` is measured on free text, and `[harvest]` has `choices`
+          --> recipe.toml:47:10
+           |
+        47 | metric = "ends"
+           |          ^^^^^^
+           = help: measure `accuracy`, or leave `choices` out"#]],
+    );
+    check(
+        "concurrent = 64",
+        "concurrent = 0",
+        &expect![[r#"
+        `concurrent` is 0, expected 1 to 4096
+          --> recipe.toml:14:25
+           |
+        14 | limits = { concurrent = 0 }
+           |                         ^"#]],
+    );
 }
 
 #[test]
@@ -267,7 +500,7 @@ fn several_mistakes_are_shown_in_the_order_of_the_file() {
     let text = WHOLE
         .replace("epochs = 4", "epochs = 0")
         .replace("seed = 1 }", "seed = 1 }\nsampling = { top_p = 1.5 }")
-        .replace("forward_kl = 1.0", "forward_kl = 0.0");
+        .replace("sample = 1000", "sample = 0");
     let RecipeError::Invalid { diagnostics } = parse(&text).unwrap_err() else {
         panic!("another error");
     };
@@ -276,10 +509,35 @@ fn several_mistakes_are_shown_in_the_order_of_the_file() {
         messages,
         [
             "`top_p` is 1.5, expected more than 0 and at most 1",
-            "every part of the objective weighs 0",
-            "`epochs` is 0, expected more than 0",
+            "`epochs` must be more than 0",
+            "`sample` is 0, expected 1 or more",
         ]
     );
+}
+
+#[test]
+fn the_plan_has_what_is_given_and_the_trainers_own_choice_of_the_rest() {
+    let recipe = parse(&WHOLE.replace("epochs = 4", "epochs = 4\nseed = 7")).unwrap();
+    let shape = &recipe.student().unwrap().shape;
+    let plan = recipe.train().unwrap().plan(shape);
+    let rest = limbeck_student::train::TrainPlan::default();
+    assert_eq!((plan.epochs, plan.seed, plan.shape.ffn), (4.0, 7, 256));
+    assert_eq!(plan.batch_tokens, rest.batch_tokens);
+    assert!(plan.validate().is_ok());
+}
+
+#[test]
+fn a_divergence_from_candidates_needs_candidates() {
+    let text = WHOLE
+        .replace("choices = [\"positive\", \"negative\"]\n", "")
+        .replace("metric = \"accuracy\"", "metric = \"ends\"");
+    let error = parse(&text).unwrap_err().to_string();
+    assert!(
+        error.contains("`forward_kl` needs the teacher's candidates"),
+        "{error}"
+    );
+    let kept = text.replace("seed = 1 }", "seed = 1 }\nsampling = { top_logprobs = 5 }");
+    parse(&kept).unwrap();
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
         checker.student(student);
     }
     if let Some(train) = &document.train {
-        checker.train(train);
+        checker.train(train, document.harvest.as_ref());
     }
     let has_choices = document
         .harvest

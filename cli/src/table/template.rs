@@ -63,7 +63,10 @@ impl Template {
             .get_template(NAME)
             .and_then(|template| {
                 unknown_names(template.render(Value::from_object(AnyColumn)))?;
-                Ok(columns_of(&environment, template.undeclared_variables(false)))
+                Ok(columns_of(
+                    &environment,
+                    template.undeclared_variables(false),
+                ))
             })
             .map_err(|error| syntax("template", &error))?;
         Ok(Self {
@@ -117,7 +120,10 @@ impl Expression {
             .compile_expression(source)
             .and_then(|expression| {
                 unknown_names(expression.eval(Value::from_object(AnyColumn)))?;
-                Ok(columns_of(&environment, expression.undeclared_variables(false)))
+                Ok(columns_of(
+                    &environment,
+                    expression.undeclared_variables(false),
+                ))
             })
             .map_err(|error| syntax("expression", &error))?;
         Ok(Self {

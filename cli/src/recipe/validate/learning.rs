@@ -1,6 +1,9 @@
 //! `[student]` and `[train]`.
 
+use limbeck_student::train::TrainError;
+
 use super::{Checker, LEAST_VOCABULARY, MOST_VOCABULARY};
+use crate::recipe::harvest::HarvestSection;
 use crate::recipe::learning::{Init, ShapeSection, StudentSection, TokenizerChoice, TrainSection};
 
 impl Checker<'_> {
@@ -65,76 +68,35 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn train(&mut self, train: &TrainSection) {
-        if let Some(objective) = &train.objective {
-            let parts = [
-                ("cross_entropy", objective.cross_entropy),
-                ("forward_kl", objective.forward_kl),
-            ];
-            for (key, weight) in parts {
-                let holds = weight >= 0.0 && weight.is_finite();
-                let at = format!("train.objective.{key}");
-                self.expect(holds, &at, weight, "0 or more");
-            }
-            if parts.iter().all(|(_, weight)| *weight == 0.0) {
-                self.wrong("train.objective", "every part of the objective weighs 0");
-            }
+    /// The trainer knows what it can be told; it stops at the first thing that it cannot.
+    pub(super) fn train(&mut self, train: &TrainSection, harvest: Option<&HarvestSection>) {
+        // Wrong shapes are told apart above, and are not to hide what is wrong here.
+        let fine = ShapeSection {
+            layers: 1,
+            width: 32,
+            heads: 1,
+            key_value_heads: None,
+            ffn: 32,
+            context: 128,
+            tied: true,
+        };
+        let plan = train.plan(&fine);
+        if let Err(TrainError::Plan { field, expected }) = plan.validate() {
+            self.wrong(
+                format!("train.{field}"),
+                format!("`{field}` must be {expected}"),
+            );
         }
-        let at = |key: &str| format!("train.{key}");
-        let positive = |value: f64| value > 0.0 && value.is_finite();
-        let not_negative = |value: f64| value >= 0.0 && value.is_finite();
-        let below_one = |value: f64| (0.0..1.0).contains(&value);
-        let numbers: [(&str, Option<f64>, fn(f64) -> bool, &str); 7] = [
-            (
-                "epochs",
-                train.epochs.map(f64::from),
-                positive,
-                "more than 0",
-            ),
-            (
-                "language_model_epochs",
-                train.language_model_epochs.map(f64::from),
-                not_negative,
-                "0 or more",
-            ),
-            (
-                "learning_rate",
-                train.learning_rate,
-                positive,
-                "more than 0",
-            ),
-            (
-                "warmup",
-                train.warmup,
-                below_one,
-                "0 or more and less than 1",
-            ),
-            (
-                "weight_decay",
-                train.weight_decay,
-                not_negative,
-                "0 or more",
-            ),
-            ("clip", train.clip, positive, "more than 0"),
-            (
-                "held_out",
-                train.held_out,
-                below_one,
-                "0 or more and less than 1",
-            ),
-        ];
-        for (key, value, holds, expected) in numbers {
-            if let Some(value) = value {
-                self.expect(holds(value), &at(key), value, expected);
-            }
-        }
-        for (key, value) in [
-            ("batch_tokens", train.batch_tokens),
-            ("checkpoint_every", train.checkpoint_every),
-        ] {
-            if value == Some(0) {
-                self.expect(false, &at(key), 0, "1 or more");
-            }
+        if let Some(harvest) = harvest
+            && plan.objective.forward_kl > 0.0
+            && harvest.choices.is_none()
+            && harvest.sampling.top_logprobs == 0
+        {
+            self.wrong_with_help(
+                "train.objective",
+                "`forward_kl` needs the teacher's candidates, and `[harvest]` keeps none",
+                "add `sampling = { top_logprobs = 20 }` there, or use `cross_entropy` alone",
+            );
         }
     }
 }
