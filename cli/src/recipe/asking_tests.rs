@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::fmt::Write as _;
+
 use expect_test::{Expect, expect};
 use serde_json::json;
 use tempfile::TempDir;
@@ -25,22 +27,22 @@ fn asking(keys: &str, examples: &str) -> Result<Asking, RecipeError> {
     Recipe::parse(&folder.path().join("recipe.toml"), &text)?.asking()
 }
 
-fn columns(row: Value) -> Columns {
+fn columns(row: &Value) -> Columns {
     row.as_object().unwrap().clone()
 }
 
 /// What each phrasing asks about a row.
-fn check(keys: &str, row: Value, expected: &Expect) {
+fn check(keys: &str, row: &Value, expected: &Expect) {
     let asking = asking(keys, EXAMPLES).unwrap();
     let row = columns(row);
     let mut text = format!("input: {}\n", asking.input(&row).unwrap());
     for phrasing in &asking.phrasings {
-        text.push_str(&format!("--- {}\n", phrasing.name));
+        writeln!(text, "--- {}", phrasing.name).unwrap();
         match phrasing.ask(&row).unwrap() {
-            PromptBody::Completion { text: asked } => text.push_str(&format!("{asked}|\n")),
+            PromptBody::Completion { text: asked } => writeln!(text, "{asked}|").unwrap(),
             PromptBody::Chat { messages } => {
                 for message in messages {
-                    text.push_str(&format!("{}: {}\n", message.role, message.content));
+                    writeln!(text, "{}: {}", message.role, message.content).unwrap();
                 }
             }
         }
@@ -58,7 +60,7 @@ template = "Message: {{ text }}\nSentiment:"
 system = "system.txt"
 examples = "examples.jsonl"
 "#,
-        json!({"text": "meh"}),
+        &json!({"text": "meh"}),
         &expect![[r"
             input: meh
             --- main
@@ -88,7 +90,7 @@ name = "bare"
 form = "completion"
 template = "{{ text }} ->"
 "#,
-        json!({"text": "meh"}),
+        &json!({"text": "meh"}),
         &expect![[r"
             input: meh?
             --- main
@@ -109,7 +111,7 @@ fn rows_may_bring_their_own_question() {
     let prompt = json!({"prompt": "What is an alembic?"});
     check(
         "",
-        prompt,
+        &prompt,
         &expect![[r"
             input: What is an alembic?
             --- main
@@ -122,7 +124,7 @@ fn rows_may_bring_their_own_question() {
     ];
     check(
         "",
-        json!({"messages": turns}),
+        &json!({"messages": turns}),
         &expect![[r"
             input: And a retort?
             --- main
@@ -142,7 +144,7 @@ fn rows_without_a_question_are_named() {
         json!({"messages": [{"role": "assistant", "content": "a"}]}),
         json!({"messages": "hello"}),
     ] {
-        let row = columns(row);
+        let row = columns(&row);
         assert!(asking.phrasings[0].ask(&row).is_err(), "{row:?}");
     }
 }

@@ -22,15 +22,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use asking::{Asking, Phrasing};
-pub use diagnostic::{Diagnostic, nearest};
+pub use diagnostic::nearest;
 pub use error::RecipeError;
-pub use harvest::{Form, HarvestSection, MAIN_PHRASING, PhrasingSection, SamplingSection};
-pub use learning::{
-    CurateSection, Init, ShapeSection, StudentSection, TokenizerChoice, TrainSection,
-};
+pub use harvest::{HarvestSection, PhrasingSection};
+pub use learning::{CurateSection, Init, StudentSection, TokenizerChoice, TrainSection};
 pub use measuring::{DeviceSection, EvaluateSection, ExportSection};
-pub use source_table::{PromptTable, SourceTable, SuiteTable};
-pub use teacher::{LimitsSection, TeacherSection};
+pub use source_table::SourceTable;
+pub use teacher::TeacherSection;
 
 /// A recipe without mistakes.
 #[derive(Clone, Debug)]
@@ -141,11 +139,6 @@ impl Recipe {
     /// The folder that its paths are relative to.
     pub fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// A path of the recipe as one from here.
-    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.folder.join(path)
     }
 
     /// `[recipe]`.
@@ -265,6 +258,8 @@ impl Document {
     }
 }
 
+#[cfg(test)]
+mod mistakes_tests;
 #[cfg(test)]
 #[path = "recipe_tests.rs"]
 mod tests;

@@ -238,7 +238,6 @@ impl Entry {
         {
             return Err(SourceError::file("replace", record_path)(error));
         }
-        make_readable(&hashed)?;
         let Hashed {
             file,
             sha256,
@@ -260,25 +259,9 @@ impl Entry {
     }
 }
 
-/// A temporary file is readable by its owner alone; a cache may be shared.
-#[cfg(unix)]
-fn make_readable(hashed: &Hashed) -> Result<(), SourceError> {
-    use std::os::unix::fs::PermissionsExt;
-    let permissions = fs::Permissions::from_mode(0o644);
-    fs::set_permissions(hashed.file.path(), permissions)
-        .map_err(SourceError::file("write", hashed.file.path()))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_: &Hashed) -> Result<(), SourceError> {
-    Ok(())
-}
-
 fn write_record(folder: &Path, path: &Path, record: &Record) -> Result<(), SourceError> {
     let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(PARTIAL_PREFIX)
-            .tempfile_in(folder)?;
+        let mut file = digest::partial_file(folder)?;
         serde_json::to_writer_pretty(&mut file, record)?;
         file.as_file().sync_all()?;
         file.persist(path)?;

@@ -32,10 +32,7 @@ pub(super) struct Hashed {
 
 impl HashedFile {
     pub(super) fn create(folder: &Path) -> Result<Self, SourceError> {
-        let file = tempfile::Builder::new()
-            .prefix(PARTIAL_PREFIX)
-            .tempfile_in(folder)
-            .map_err(SourceError::file("write to", folder))?;
+        let file = partial_file(folder).map_err(SourceError::file("write to", folder))?;
         Ok(Self {
             file,
             hasher: Sha256::new(),
@@ -77,6 +74,19 @@ impl Write for HashedFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// A file in `folder` that goes away unless it is given a name.
+pub(super) fn partial_file(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PARTIAL_PREFIX);
+    // Temporary files are for their owner alone; a cache may be shared, as the user's mask says.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 /// SHA-256 in hex and size in bytes of a file, or of a folder: over the names and digests of its files, sorted.

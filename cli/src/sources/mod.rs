@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 pub use cache::{Cache, Fetched};
-pub use error::{InvalidSource, SourceError};
+pub use error::InvalidSource;
 
 /// What a download tells about itself. All sizes are bytes.
 pub trait FetchReporter: Send + Sync {
@@ -224,6 +224,8 @@ fn web_file_name(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]

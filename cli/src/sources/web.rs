@@ -13,7 +13,7 @@ use super::error::SourceError;
 const MAX_REDIRECTS: usize = 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two pieces of an answer; a whole download may take as long as it takes.
-const READ_TIMEOUT: Duration = Duration::from_secs(120);
+const READ_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Streams `url` into a temporary file of `folder`.
 pub(super) async fn download(

@@ -28,6 +28,10 @@ pub struct Item {
 
 /// The rows of a table that pass its filter.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the items beside what did not become one"
+)]
 pub struct Items {
     /// In the order of the file.
     pub items: Vec<Item>,
@@ -58,8 +62,6 @@ pub struct PromptPool {
     pub items: Vec<Item>,
     /// Rows left out because they are, or nearly are, in a suite.
     pub near_suite: usize,
-    /// Rows left out because an earlier one has the same normalised input.
-    pub duplicates: usize,
 }
 
 impl Items {
@@ -146,9 +148,7 @@ pub fn draw_prompts(
     suites: &NearIndex,
     draw: &Draw,
 ) -> Result<PromptPool, TemplateError> {
-    let all = items.len();
     let unique = first_of_each(items);
-    let duplicates = all - unique.len();
     let far: Vec<Item> = unique
         .iter()
         .filter(|item| !suites.is_near(&item.key))
@@ -156,7 +156,6 @@ pub fn draw_prompts(
         .collect();
     Ok(PromptPool {
         near_suite: unique.len() - far.len(),
-        duplicates,
         items: take(far, draw)?,
     })
 }
@@ -178,7 +177,7 @@ fn take(items: Vec<Item>, draw: &Draw) -> Result<Vec<Item>, TemplateError> {
         .enumerate()
         .map(|(place, item)| (rank(&item.key, draw.seed), place, item))
         .collect();
-    ranked.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    ranked.sort_by_key(|(rank, place, _)| (*rank, *place));
     if let Some(column) = &draw.balance {
         ranked = balanced(ranked, column, draw.sample)?;
     } else if let Some(sample) = draw.sample {

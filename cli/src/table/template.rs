@@ -76,11 +76,6 @@ impl Template {
         })
     }
 
-    /// The text that it was read from.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
     /// Fails if it uses a column that is not among `columns`.
     pub fn require(&self, columns: &[String]) -> Result<(), TemplateError> {
         require(&self.columns, columns)

@@ -62,6 +62,9 @@ fn text_of_a_csv_is_compared_as_a_number_where_asked() {
     assert!(holds(expression, row("positive", "0.93")).unwrap());
     assert!(!holds(expression, row("positive", "0.8999")).unwrap());
     assert!(!holds(expression, row("neutral", "1.0")).unwrap());
+    // An empty cell is no number; whoever wants one for it says which.
+    assert!(holds(expression, row("positive", "")).is_err());
+    assert!(!holds("confidence|float(0) >= 0.9", row("positive", "")).unwrap());
     let error = holds(expression, row("positive", "high")).unwrap_err();
     assert!(matches!(error, TemplateError::Row(_)), "{error:?}");
 }
