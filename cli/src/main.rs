@@ -1,3 +1,59 @@
-//! The `limbeck` command.
+//! The `limbeck` command: the door to everything.
+//!
+//! `main` reads the arguments, runs one command and turns its outcome into an exit code: 0 done, 1 a gate or a check
+//! failed, 2 wrong use or an error, 130 interrupted. This crate is the only one that prints, reads the environment or
+//! reads configuration.
 
-fn main() {}
+mod args;
+mod commands;
+mod exit_status;
+mod interrupt;
+mod pipeline;
+mod printer;
+mod progress;
+mod recipe;
+mod report;
+mod sources;
+mod table;
+mod text;
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use commands::{bench, chat, completions, init, probe, stage, traces};
+use exit_status::ExitStatus;
+use pipeline::Stage;
+use printer::Printer;
+use progress::{Progress, ProgressMode};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mode = ProgressMode::choose(cli.global.progress, io::stderr().is_terminal(), cli.global.quiet);
+    let printer = Printer::new(cli.global.quiet).with_json_messages(mode == ProgressMode::Json);
+    let progress = Progress::new(mode, &printer);
+    let result = run(cli, &printer, &progress).await;
+    printer.finish(result).into()
+}
+
+async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result<ExitStatus> {
+    let (args, until) = match &cli.command {
+        Command::Run(args) | Command::Export(args) | Command::Report(args) => (args, Stage::Export),
+        Command::Harvest(args) => (args, Stage::Harvest),
+        Command::Curate(args) => (args, Stage::Curate),
+        Command::Train(args) => (args, Stage::Train),
+        Command::Evaluate(args) => (args, Stage::Evaluate),
+        Command::Init(args) => return init::command(&args.dir, printer),
+        Command::Traces(args) => return traces::run(&args.command, printer).await,
+        Command::Chat(args) => return tokio::task::block_in_place(|| chat::run(args, printer)),
+        Command::Bench(args) => return bench::run(&args.command, printer),
+        Command::Probe(args) => return probe::run(args, printer),
+        Command::Completions { shell } => return completions::run(*shell, printer),
+    };
+    let only_look = matches!(cli.command, Command::Report(_));
+    let cancel = interrupt::on_ctrl_c(printer);
+    stage::run(args, until, only_look, &cli.global, printer, progress, cancel).await
+}

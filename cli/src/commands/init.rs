@@ -4,6 +4,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::exit_status::ExitStatus;
+use crate::printer::{Printer, WithHint};
+
 /// The files of the starter. They are tested as a recipe, and so are what a new user gets.
 const FILES: [(&str, &str); 5] = [
     ("recipe.toml", include_str!("../../starter/recipe.toml")),
@@ -65,6 +68,15 @@ pub fn run(folder: &Path, mut wrote: impl FnMut(&Path)) -> Result<Vec<PathBuf>, 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> InitError {
     let path = path.to_owned();
     move |source| InitError::Write { path, source }
+}
+
+/// `limbeck init`: writes the starter and says how to go on.
+pub fn command(folder: &Path, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    run(folder, |file| printer.done("Wrote", file.display()))
+        .hint("name a new folder, or an empty one")?;
+    let recipe = folder.join("recipe.toml");
+    printer.status(format_args!("next: limbeck run {}", recipe.display()));
+    Ok(ExitStatus::Success)
 }
 
 #[cfg(test)]

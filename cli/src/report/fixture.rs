@@ -273,6 +273,8 @@ pub(super) fn generative() -> Report {
     suite.name = "held-out-stories".into();
     suite.metric = Metric::NatsPerByte;
     suite.teacher = None;
+    suite.agreement = None;
+    suite.notes.clear();
     suite.student = Some(Score {
         low: 0.41,
         high: 0.44,

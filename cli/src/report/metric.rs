@@ -5,7 +5,7 @@ use super::chart::decimals_of;
 
 impl Metric {
     /// What the axis shows.
-    pub(super) fn title(self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
             Self::Accuracy => "Accuracy",
             Self::NatsPerByte => "Nats per byte of the teacher’s answers",
@@ -13,11 +13,38 @@ impl Metric {
         }
     }
 
-    /// Which direction is good.
-    pub(super) fn direction(self) -> &'static str {
+    /// The metric over a number.
+    pub(super) fn label(self) -> &'static str {
         match self {
-            Self::Accuracy | Self::Ends => "higher is better",
-            Self::NatsPerByte => "lower is better",
+            Self::Accuracy => "Student’s accuracy",
+            Self::NatsPerByte => "Nats per byte",
+            Self::Ends => "Answers that end",
+        }
+    }
+
+    /// The metric inside a sentence.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::NatsPerByte => "loss in nats a byte",
+            Self::Ends => "share of answers that end by themselves",
+        }
+    }
+
+    /// Which direction is good.
+    pub(super) fn higher_is_better(self) -> bool {
+        match self {
+            Self::Accuracy | Self::Ends => true,
+            Self::NatsPerByte => false,
+        }
+    }
+
+    /// Which direction is good, in words.
+    pub(super) fn direction(self) -> &'static str {
+        if self.higher_is_better() {
+            "higher is better"
+        } else {
+            "lower is better"
         }
     }
 

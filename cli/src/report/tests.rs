@@ -169,7 +169,7 @@ fn the_page_says_the_headline() {
         start.split("</p>").next().unwrap().to_owned()
     };
     expect!["All 4 gates passed"].assert_eq(&text("verdict passed"));
-    expect!["A student of 1.3 M parameters learned from 3,380 answers of smollm2. On 1,000 held-out rows it scores 79.7 %, its teacher 81.2 %, and it answers 192 times as many requests a second."].assert_eq(&text("lede"));
+    expect!["A student of 1.3 M parameters learned from 3,380 answers of smollm2. On 1,000 held-out rows its accuracy is 79.7 %, its teacher’s 81.2 %, and it answers 192 times as many requests a second."].assert_eq(&text("lede"));
     let missed = fixture::generative().to_html().unwrap();
     assert!(missed.contains("1 of 3 gates missed"));
     assert!(

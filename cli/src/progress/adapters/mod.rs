@@ -2,13 +2,13 @@
 
 mod fetch;
 mod harvest;
-// mod train;
+mod train;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use fetch::FetchBar;
 pub use harvest::HarvestBar;
-// pub use train::TrainBar;
+pub use train::TrainBar;
 
 use super::{Progress, StageBar};
 

@@ -253,9 +253,9 @@ impl SampleView {
             })
         };
         let answers: Vec<AnswerView> = [
-            answer("expected", &sample.expected, false),
             answer("teacher", &sample.teacher, true),
             answer("student", &sample.student, true),
+            answer("expected", &sample.expected, false),
         ]
         .into_iter()
         .flatten()

@@ -1,0 +1,203 @@
+//! The command line, as clap reads it. Each command's arguments are turned once into what the command needs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::chat::ChatArgs;
+use crate::progress::ProgressChoice;
+
+/// Distils the answers of a teacher model into a small one that runs on the device.
+#[derive(Debug, Parser)]
+#[command(name = "limbeck", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// Print results and errors only
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// How progress is shown: bars on a terminal and plain lines elsewhere, unless said otherwise
+    #[arg(long, global = true, value_enum, default_value_t = ProgressChoice::Auto)]
+    pub progress: ProgressChoice,
+    /// Use only what is in the cache or on this machine; a download that would be needed is an error
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Where downloads are kept (default: `limbeck` in the user's cache folder)
+    #[arg(long, global = true, value_name = "DIR", env = "LIMBECK_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented recipe that runs as it is
+    #[command(after_help = "Example:\n  limbeck init my-task && limbeck run my-task/recipe.toml")]
+    Init(InitArgs),
+    /// Do everything that a recipe says, from the prompts to the report; what is done already is not done again
+    #[command(after_help = "Example:\n  limbeck run recipes/support-sentiment/recipe.toml --workdir runs/first")]
+    Run(StageArgs),
+    /// Ask the teacher and keep the answers
+    #[command(after_help = "Example:\n  limbeck harvest recipe.toml --limit 100")]
+    Harvest(StageArgs),
+    /// Judge the answers and choose those that the student learns from
+    #[command(after_help = "Example:\n  limbeck curate recipe.toml")]
+    Curate(StageArgs),
+    /// Train the student
+    #[command(after_help = "Example:\n  limbeck train recipe.toml --progress json")]
+    Train(StageArgs),
+    /// Measure teacher, student and floors on the held-out suites
+    #[command(after_help = "Example:\n  limbeck evaluate recipe.toml --json")]
+    Evaluate(StageArgs),
+    /// Write the student as files for devices, and check each by loading it back
+    #[command(after_help = "Example:\n  limbeck export recipe.toml")]
+    Export(StageArgs),
+    /// Write `report.html` and `report.json` of what is done so far
+    #[command(after_help = "Example:\n  limbeck report recipe.toml --json | jq .evaluate")]
+    Report(StageArgs),
+    /// Look at the answers in the store
+    Traces(TracesArgs),
+    /// Talk to a student or a teacher
+    #[command(after_help = "Example:\n  echo 'The parcel never came' | limbeck chat runs/support-sentiment/student")]
+    Chat(ChatArgs),
+    /// Measure the speed of this machine
+    Bench(BenchArgs),
+    /// Print what a model computes for given requests, to compare with other runtimes
+    #[command(after_help = "Example:\n  limbeck probe model.gguf --requests requests.jsonl > probe.jsonl")]
+    Probe(ProbeArgs),
+    /// Print a shell's completion script
+    #[command(after_help = "Example:\n  limbeck completions bash > /etc/bash_completion.d/limbeck")]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The folder to write; made if it is not there, and must be empty
+    pub dir: PathBuf,
+}
+
+/// Arguments of `run` and of the commands of single stages.
+#[derive(Debug, Args)]
+pub struct StageArgs {
+    /// The recipe
+    pub recipe: PathBuf,
+    /// Where everything of the run is kept (default: `runs/NAME`)
+    #[arg(long, value_name = "DIR")]
+    pub workdir: Option<PathBuf>,
+    /// Take at most N prompts and N rows of each suite, for a trial
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Stop at the first malformed row of a data file instead of skipping it
+    #[arg(long)]
+    pub strict: bool,
+    /// Report the gates, but do not fail when one is missed
+    #[arg(long)]
+    pub no_gates: bool,
+    /// Print the report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `traces`.
+#[derive(Debug, Args)]
+pub struct TracesArgs {
+    /// What to do with the traces
+    #[command(subcommand)]
+    pub command: TracesCommand,
+}
+
+/// The commands of `traces`.
+#[derive(Debug, Subcommand)]
+pub enum TracesCommand {
+    /// List traces, a line each
+    #[command(after_help = "Example:\n  limbeck traces list --workdir runs/support-sentiment --dropped")]
+    List {
+        /// The work folder of a run
+        #[arg(long, value_name = "DIR")]
+        workdir: PathBuf,
+        /// At most this many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        /// Skip this many
+        #[arg(long, default_value_t = 0)]
+        offset: u32,
+        /// Only those that every check kept
+        #[arg(long, conflicts_with = "dropped")]
+        kept: bool,
+        /// Only those that a check dropped
+        #[arg(long)]
+        dropped: bool,
+        /// JSON lines instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one trace with its prompt, verdicts and receipt
+    #[command(after_help = "Example:\n  limbeck traces show 3fa9 --workdir runs/support-sentiment")]
+    Show {
+        /// The trace's id, or its first characters
+        id: String,
+        /// The work folder of a run
+        #[arg(long, value_name = "DIR")]
+        workdir: PathBuf,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+/// The commands of `bench`.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Prompt processing and decoding of a model, in tokens a second
+    #[command(after_help = "Example:\n  limbeck bench decode model.gguf --sequences 32")]
+    Decode {
+        /// A GGUF file or a Hugging Face folder
+        model: PathBuf,
+        /// Sequences decoded at once
+        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+        sequences: u16,
+        /// Tokens of each prompt
+        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+        prompt: u16,
+        /// Tokens decoded after it
+        #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
+        new: u16,
+        /// JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// A GGUF file or a Hugging Face folder
+    pub model: PathBuf,
+    /// JSON lines, each with an `input` that is rendered by the model's chat template
+    #[arg(long, value_name = "FILE")]
+    pub requests: PathBuf,
+    /// Tokens of each greedy answer
+    #[arg(long, default_value_t = 32)]
+    pub max_tokens: usize,
+}

@@ -1,0 +1,9 @@
+//! One file a subcommand. Each takes its arguments and its surroundings and says how it ended.
+
+pub mod bench;
+pub mod chat;
+pub mod completions;
+pub mod init;
+pub mod probe;
+pub mod stage;
+pub mod traces;

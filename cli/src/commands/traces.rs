@@ -1,0 +1,144 @@
+//! `limbeck traces`: what is in the store.
+
+use std::path::Path;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use limbeck_store::{PromptBody, Store, TraceDetail, TraceFilter, TraceSummary, VerdictFilter};
+
+use crate::args::TracesCommand;
+use crate::exit_status::ExitStatus;
+use crate::printer::{Printer, sanitize_line, sanitize_terminal};
+
+/// How many characters of an id are shown: enough to name a trace in `traces show`.
+const SHORT_ID: usize = 12;
+/// How many characters of a text fit into a line of the list.
+const EXCERPT: usize = 48;
+
+/// Lists traces or shows one.
+pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    match command {
+        TracesCommand::List {
+            workdir,
+            limit,
+            offset,
+            kept,
+            dropped,
+            json,
+        } => {
+            let verdict = match (kept, dropped) {
+                (true, _) => Some(VerdictFilter::Kept),
+                (_, true) => Some(VerdictFilter::Dropped),
+                _ => None,
+            };
+            let filter = TraceFilter {
+                limit: Some(*limit),
+                offset: *offset,
+                teacher: None,
+                verdict,
+            };
+            let traces = open(workdir).await?.list_traces(&filter).await?;
+            if *json {
+                for trace in &traces {
+                    printer.line(serde_json::to_string(trace)?)?;
+                }
+            } else {
+                printer.line(table(&traces))?;
+            }
+        }
+        TracesCommand::Show { id, workdir, json } => {
+            let trace = open(workdir).await?.trace(id).await?;
+            if *json {
+                printer.line(serde_json::to_string_pretty(&trace)?)?;
+            } else {
+                printer.line(page(&trace))?;
+            }
+        }
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Reading does not take the store away from a run that is using it.
+async fn open(workdir: &Path) -> anyhow::Result<Store> {
+    Ok(Store::open_read_only(&workdir.join("limbeck.db")).await?)
+}
+
+fn table(traces: &[TraceSummary]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["id", "phrasing", "verdict", "tokens", "answer", "input"]);
+    for trace in traces {
+        table.add_row([
+            trace.id.chars().take(SHORT_ID).collect(),
+            trace.phrasing.clone(),
+            verdict(trace.verdict).to_owned(),
+            trace.completion_tokens.to_string(),
+            excerpt(&trace.text),
+            excerpt(&trace.input),
+        ]);
+    }
+    table
+}
+
+fn verdict(verdict: VerdictFilter) -> &'static str {
+    match verdict {
+        VerdictFilter::Kept => "kept",
+        VerdictFilter::Dropped => "dropped",
+        VerdictFilter::Unjudged => "-",
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    let line = sanitize_line(text);
+    let mut short: String = line.chars().take(EXCERPT).collect();
+    if line.chars().count() > EXCERPT {
+        short.push('…');
+    }
+    short
+}
+
+/// A trace as a page: what was asked, what came back, what was decided, where it comes from.
+fn page(trace: &TraceDetail) -> String {
+    let record = &trace.record;
+    let mut page = format!("trace     {}\n", record.id);
+    let mut field = |name: &str, value: &str| {
+        page.push_str(&format!("{name:<10}{}\n", sanitize_line(value)));
+    };
+    field("prompt", &record.prompt.id);
+    field("phrasing", &record.prompt.phrasing);
+    field("source", &format!("{}, row {}", record.prompt.source, record.prompt.row));
+    field("teacher", &format!("{} ({})", trace.receipt.model, trace.receipt.provider));
+    field("licence", trace.receipt.license.as_deref().unwrap_or("not known"));
+    field("recorded", &record.recorded_at);
+    let finish = record.finish_reason.name();
+    field("finish", &format!("{finish}, {} prompt tokens, {} answer tokens", record.prompt_tokens, record.completion_tokens));
+    if let Some(log_probabilities) = &record.choice_log_probabilities {
+        let choices = record.key.parameters.choices.iter().zip(log_probabilities);
+        let choices: Vec<String> = choices.map(|(choice, l)| format!("{choice} {l:.3}")).collect();
+        field("choices", &choices.join(", "));
+    }
+    for verdict in &trace.verdicts {
+        let word = if verdict.keep { "keeps" } else { "drops" };
+        field("verdict", &format!("{} {word}: {}", verdict.check, verdict.reason));
+    }
+    page.push_str("\nasked\n");
+    match &record.prompt.body {
+        PromptBody::Completion { text } => page.push_str(&indented(text)),
+        PromptBody::Chat { messages } => {
+            for message in messages {
+                page.push_str(&indented(&format!("[{}] {}", message.role, message.content)));
+            }
+        }
+    }
+    page.push_str("\nanswered\n");
+    page.push_str(&indented(&record.text));
+    page.pop();
+    page
+}
+
+fn indented(text: &str) -> String {
+    let text = sanitize_terminal(text);
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}

@@ -1,0 +1,110 @@
+//! The second stage: judge the answers, and choose what the student learns from.
+
+use limbeck_store::{Candidate, CheckSummary, ChoiceDistribution, Curation, Dataset, PriorCorrectionFit, TraceRecord};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Finished, Pipeline, harvest, write_whole};
+
+/// The file of a curate stage that holds the rows of the dataset.
+pub(super) const DATASET: &str = "dataset.json";
+
+/// How many traces are read from the store at once.
+const CHUNK: usize = 2000;
+
+/// What was chosen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Answers that every check kept.
+    pub kept: usize,
+    /// Answers that a check dropped.
+    pub dropped: usize,
+    /// What each check did.
+    pub checks: Vec<CheckSummary>,
+    /// The teacher's leaning that was taken out, by phrasing.
+    pub prior: PriorCorrectionFit,
+    /// The dataset's id in the store.
+    pub dataset: String,
+    /// Its rows.
+    pub rows: usize,
+}
+
+impl Pipeline {
+    /// Judges every answer of the harvest.
+    pub(super) async fn curate(
+        &self,
+        harvested: &Finished<harvest::Outcome>,
+    ) -> anyhow::Result<Finished<Outcome>> {
+        let inputs = json!({"harvest": harvested.dir.hash(), "curate": self.recipe.curate()?});
+        let (dir, done) = self.stage::<Outcome>("curate", &inputs)?;
+        if let Some(outcome) = done {
+            return Ok(Finished { dir, outcome });
+        }
+        let work = self.judge(&harvested.outcome, &dir);
+        let outcome = self.recorded("curate", &dir, work).await?;
+        Ok(Finished { dir, outcome })
+    }
+
+    async fn judge(&self, harvested: &harvest::Outcome, dir: &super::StageDir) -> anyhow::Result<Outcome> {
+        let bar = self.progress.stage("curate", Some(harvested.traces.len() as u64), "answers");
+        let mut candidates = Vec::with_capacity(harvested.traces.len());
+        for ids in harvested.traces.chunks(CHUNK) {
+            for record in self.store.traces(ids).await? {
+                candidates.push(candidate(record));
+            }
+            bar.set_position(candidates.len() as u64);
+        }
+        let section = self.recipe.curate()?;
+        let weights = self.material().await?.asking.phrasings.iter();
+        let curation = Curation {
+            checks: section.check.clone(),
+            prior_correction: section.prior_correction,
+            phrasing_weights: weights.map(|phrasing| (phrasing.name.clone(), phrasing.weight)).collect(),
+        };
+        let suites = &self.drawn().await?.suites;
+        let held_out: Vec<String> = suites
+            .iter()
+            .flat_map(|suite| &suite.prompts)
+            .map(|prompt| prompt.input.clone())
+            .collect();
+        let curated = tokio::task::spawn_blocking(move || {
+            limbeck_store::curate(candidates, &curation, &held_out)
+        })
+        .await?;
+        self.store.write_verdicts(dir.hash(), &curated.verdicts).await?;
+        let dataset = Dataset::new(self.recipe.name(), curated.rows);
+        self.store.write_dataset(&dataset).await?;
+        write_whole(&dir.join(DATASET), &serde_json::to_vec(&dataset)?)?;
+        bar.finish(format!("{} kept, {} dropped", curated.kept, curated.dropped));
+        if dataset.rows.is_empty() {
+            anyhow::bail!("every answer was dropped, so there is nothing to learn from; `limbeck traces list --dropped` shows why");
+        }
+        Ok(Outcome {
+            kept: curated.kept,
+            dropped: curated.dropped,
+            checks: curated.checks,
+            prior: curated.prior,
+            dataset: dataset.id,
+            rows: dataset.rows.len(),
+        })
+    }
+}
+
+fn candidate(record: TraceRecord) -> Candidate {
+    let choices = record.choice_log_probabilities.map(|log_probabilities| ChoiceDistribution {
+        choices: record.key.parameters.choices,
+        log_probabilities,
+    });
+    Candidate {
+        trace_id: record.id,
+        item: Candidate::item_of(&record.prompt.input),
+        input: record.prompt.input,
+        phrasing: record.prompt.phrasing,
+        sample: record.key.sample,
+        answer: record.text,
+        choices,
+        finish: record.finish_reason,
+        completion_tokens: record.completion_tokens,
+        mean_log_probability: record.mean_log_probability,
+    }
+}

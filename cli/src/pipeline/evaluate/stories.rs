@@ -1,0 +1,148 @@
+//! Free text: how well the student predicts what the teacher answers, and whether its own answers end.
+
+use limbeck_store::RowAnswer;
+use limbeck_student::evaluate::{AnswerNats, KneserNey, Scored, Student};
+use tokio_util::sync::CancellationToken;
+
+use super::student::with_peak;
+use super::{Measured, Measuring, TeacherSide};
+use crate::pipeline::suite::ended;
+
+/// Seed of the bootstrap.
+const SEED: u64 = 1;
+
+impl Measuring<'_> {
+    /// Nats a byte of the teacher's answers to the suite that ended by themselves.
+    pub(super) fn nats_per_byte(
+        &self,
+        teacher: &TeacherSide,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Measured> {
+        let whole = |row: usize| teacher.records[row].as_ref().filter(|record| ended(record) && !record.text.is_empty());
+        let rows: Vec<usize> = (0..self.inputs.len()).filter(|&row| whole(row).is_some()).collect();
+        if rows.is_empty() {
+            anyhow::bail!("the teacher has no whole answer to the suite `{}`", self.section.name);
+        }
+        let pairs: Vec<(String, String)> = rows
+            .iter()
+            .filter_map(|&row| whole(row).map(|record| (self.inputs[row].clone(), record.text.clone())))
+            .collect();
+        let student = scored("student", &self.students.trained, &pairs, cancel)?;
+        let untrained = scored("untrained student", &self.students.untrained, &pairs, cancel)?;
+        let trigram = self.trigram(&pairs)?;
+        let answers = self.students.trained.answer(&self.inputs, self.max_tokens, cancel)?;
+        let left_out = self.inputs.len() - rows.len();
+        let note = "The student is scored on the answers that the teacher gave and ended by itself, end token included.";
+        let mut notes = vec![note.to_owned()];
+        if left_out > 0 {
+            notes.push(format!("{left_out} rows are left out because the teacher's answer was cut off."));
+        }
+        let said = teacher.records.iter().map(|record| record.as_ref().map(|record| record.text.clone()));
+        Ok(Measured {
+            teacher: teacher.nats(&rows).map(|scored| teacher.timed(scored)),
+            student,
+            floors: vec![untrained, trigram],
+            agreement: None,
+            answers: answers.texts,
+            teacher_answers: said.collect(),
+            notes,
+        })
+    }
+
+    /// The share of greedy answers that end by themselves.
+    pub(super) fn ends(
+        &self,
+        teacher: &TeacherSide,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Measured> {
+        let share = |name: &str, ended: &[bool]| {
+            Scored::share(name, ended.iter().filter(|&&ended| ended).count(), ended.len())
+        };
+        let measure = |name: &str, student: &Student| -> anyhow::Result<(Vec<String>, Scored)> {
+            let (answers, peak) = with_peak(|| student.answer(&self.inputs, self.max_tokens, cancel));
+            let answers = answers?;
+            let scored = share(name, &answers.ended)
+                .timed(answers.seconds, Some(answers.tokens))
+                .with_peak(peak);
+            Ok((answers.texts, scored))
+        };
+        let (answers, student) = measure("student", &self.students.trained)?;
+        let (_, untrained) = measure("untrained student", &self.students.untrained)?;
+        let of_teacher: Vec<bool> = teacher.records.iter().flatten().map(ended).collect();
+        let said = teacher.records.iter().map(|record| record.as_ref().map(|record| record.text.clone()));
+        Ok(Measured {
+            teacher: Some(teacher.timed(share("teacher", &of_teacher))),
+            student,
+            floors: vec![untrained],
+            agreement: None,
+            answers,
+            teacher_answers: said.collect(),
+            notes: vec![format!(
+                "An answer that is still going on after {} tokens has not ended by itself.",
+                self.max_tokens
+            )],
+        })
+    }
+
+    /// An interpolated Kneser-Ney trigram over the student's tokens, trained on what the student learns from.
+    fn trigram(&self, pairs: &[(String, String)]) -> anyhow::Result<Scored> {
+        let student = &self.students.trained;
+        let learnt: Vec<(String, String)> = self
+            .dataset
+            .rows
+            .iter()
+            .filter_map(|row| match &row.answer {
+                RowAnswer::Text { text, .. } => Some((row.input.clone(), text.clone())),
+                RowAnswer::Labels { .. } => None,
+            })
+            .collect();
+        let documents = student.sequences(&learnt)?;
+        let (scored, peak) = with_peak(|| -> anyhow::Result<Option<Scored>> {
+            let model = KneserNey::train(documents.iter().map(|document| document.tokens.as_slice()), student.vocabulary_size());
+            let begun = std::time::Instant::now();
+            let answers: Vec<AnswerNats> = student
+                .sequences(pairs)?
+                .iter()
+                .map(|one| model.answer_nats(&one.tokens, one.answer_start, one.bytes))
+                .collect();
+            let seconds = begun.elapsed().as_secs_f64();
+            let scored = Scored::nats_per_byte("Kneser-Ney trigram", &answers, SEED);
+            Ok(scored.map(|scored| scored.timed(seconds, None)))
+        });
+        let scored = scored?.ok_or_else(|| anyhow::anyhow!("the suite's answers hold no text"))?;
+        Ok(scored.with_peak(peak))
+    }
+}
+
+fn scored(
+    name: &str,
+    student: &Student,
+    pairs: &[(String, String)],
+    cancel: &CancellationToken,
+) -> anyhow::Result<Scored> {
+    let (scores, peak) = with_peak(|| student.score(pairs, cancel));
+    let scores = scores?;
+    let scored = Scored::nats_per_byte(name, &scores.answers, SEED)
+        .ok_or_else(|| anyhow::anyhow!("the suite's answers hold no text"))?;
+    Ok(scored.timed(scores.seconds, Some(scores.tokens)).with_peak(peak))
+}
+
+impl TeacherSide {
+    /// The teacher's own nats a byte, by the log-probabilities that were kept with its answers.
+    fn nats(&self, rows: &[usize]) -> Option<Scored> {
+        let answers: Option<Vec<AnswerNats>> = rows
+            .iter()
+            .map(|&row| {
+                let record = self.records[row].as_ref()?;
+                let mean = record.mean_log_probability?;
+                // The end token was drawn as well, and is among the answer's tokens.
+                Some(AnswerNats {
+                    nats: -f64::from(mean) * f64::from(record.completion_tokens),
+                    bytes: record.text.len(),
+                    tokens: record.completion_tokens as usize,
+                })
+            })
+            .collect();
+        Scored::nats_per_byte("teacher", &answers?, SEED)
+    }
+}

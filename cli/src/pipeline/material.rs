@@ -1,0 +1,265 @@
+//! What the stages work on: the files that the recipe names, and the prompts and suites drawn from them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use limbeck_store::Prompt;
+use serde_json::{Value, json};
+
+use super::Pipeline;
+use crate::progress::adapters::FetchBar;
+use crate::recipe::{Asking, EvaluateSection, HarvestSection, PhrasingSection, SourceTable};
+use crate::sources::{Fetched, Source};
+use crate::table::{Draw, Expression, Item, Items, NearIndex, Table, Template, draw_prompts, draw_suite};
+
+/// Files on this machine, with their digests.
+pub struct Material {
+    /// By the teacher's name.
+    pub teachers: BTreeMap<String, Fetched>,
+    /// The rows of the prompts.
+    pub prompts: Fetched,
+    /// The rows of each suite, in the recipe's order.
+    pub suites: Vec<Fetched>,
+    /// How the teacher is asked.
+    pub asking: Asking,
+}
+
+/// Prompts and suites.
+pub struct Drawn {
+    /// Everything that is asked, in all phrasings.
+    pub prompts: Vec<Prompt>,
+    /// Rows that are asked about.
+    pub items: usize,
+    /// Rows of the source that pass the filter.
+    pub rows: usize,
+    /// In the recipe's order.
+    pub suites: Vec<DrawnSuite>,
+    /// What a reader of the report must know about the draw.
+    pub notes: Vec<String>,
+}
+
+/// The rows of one suite.
+pub struct DrawnSuite {
+    /// What the teacher is asked about each row, in the main phrasing.
+    pub prompts: Vec<Prompt>,
+    /// The right answer to each row; `None` where the metric needs none.
+    pub expected: Option<Vec<String>>,
+}
+
+impl Material {
+    /// Fetches what is not in the cache.
+    pub async fn fetch(run: &Pipeline) -> anyhow::Result<Self> {
+        let recipe = &run.recipe;
+        let harvest = recipe.harvest()?;
+        let mut teachers = BTreeMap::new();
+        let teacher = recipe.harvest_teacher()?;
+        teachers.insert(
+            teacher.name.clone(),
+            fetch(run, &teacher.model, teacher.sha256.as_deref()).await?,
+        );
+        let prompts = fetch_table(run, &harvest.prompts).await?;
+        let mut suites = Vec::new();
+        for section in recipe.evaluations() {
+            suites.push(fetch_table(run, &section.suite).await?);
+        }
+        Ok(Self {
+            teachers,
+            prompts,
+            suites,
+            asking: recipe.asking()?,
+        })
+    }
+
+    /// What the draw depends on, for the hash of a stage.
+    pub fn inputs(&self, run: &Pipeline) -> anyhow::Result<Value> {
+        let harvest = run.recipe.harvest()?;
+        let suites: Vec<Value> = run
+            .recipe
+            .evaluations()
+            .iter()
+            .zip(&self.suites)
+            .map(|(section, file)| json!({"suite": section.suite, "sha256": file.sha256, "metric": section.metric}))
+            .collect();
+        Ok(json!({
+            "harvest": harvest,
+            "asking": self.asking,
+            "teacher": self.teacher(run)?.1.sha256,
+            "prompts": self.prompts.sha256,
+            "suites": suites,
+            "options": run.options,
+        }))
+    }
+
+    /// The teacher that is asked: its name and file.
+    pub fn teacher(&self, run: &Pipeline) -> anyhow::Result<(&str, &Fetched)> {
+        let name = &run.recipe.harvest_teacher()?.name;
+        self.teachers
+            .get_key_value(name)
+            .map(|(name, file)| (name.as_str(), file))
+            .with_context(|| format!("the teacher `{name}` was not fetched"))
+    }
+
+    /// Draws the suites, takes them and what is near them out of the prompts, and draws those.
+    pub fn draw(&self, run: &Pipeline) -> anyhow::Result<Drawn> {
+        let mut notes = Vec::new();
+        let mut near = NearIndex::default();
+        let mut suites = Vec::new();
+        for (section, file) in run.recipe.evaluations().iter().zip(&self.suites) {
+            let items = self.items(run, &section.suite, file, &mut notes)?;
+            let drawn = draw_suite(items.items, &limited(section.suite.draw(), run))?;
+            for item in &drawn {
+                near.add(&item.key);
+            }
+            suites.push(self.suite(run, section, &drawn)?);
+        }
+        let harvest = run.recipe.harvest()?;
+        let items = self.items(run, &harvest.prompts, &self.prompts, &mut notes)?;
+        let rows = items.items.len();
+        let near = if harvest.prompts.exclude_near { near } else { NearIndex::default() };
+        let pool = draw_prompts(items.items, &near, &limited(harvest.prompts.draw(), run))?;
+        if pool.near_suite > 0 {
+            notes.push(format!(
+                "{} rows were kept away from training because they are, or nearly are, in an evaluation suite.",
+                pool.near_suite
+            ));
+        }
+        Ok(Drawn {
+            prompts: self.prompts_of(harvest, &pool.items)?,
+            items: pool.items.len(),
+            rows,
+            suites,
+            notes,
+        })
+    }
+
+    fn items(
+        &self,
+        run: &Pipeline,
+        section: &impl SourceTable,
+        file: &Fetched,
+        notes: &mut Vec<String>,
+    ) -> anyhow::Result<Items> {
+        let name = section.source();
+        let format = section.format().or_else(|| crate::table::Format::of(Path::new(&Source::parse(name).map(|s| s.file_name()).unwrap_or_default())));
+        let table = Table::read(&file.path, format, run.options.strict)?;
+        self.asking
+            .require(&table.columns)
+            .with_context(|| format!("`{name}` does not have what the recipe's templates need"))?;
+        let filter = section.filter().map(Expression::compile).transpose()?;
+        let malformed = table.problems.clone();
+        let items = Items::of(table, filter.as_ref(), |columns| self.asking.input(columns))
+            .with_context(|| format!("no row of `{name}` can be used"))?;
+        let problems = malformed.len() + items.problems.len();
+        for problem in malformed.iter().chain(&items.problems).take(5) {
+            run.printer.warning(format_args!("`{name}`, {problem}; it is skipped"));
+        }
+        if problems > 0 {
+            let note = format!("{problems} malformed rows of `{name}` were skipped.");
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        if run.options.strict
+            && let Some(problem) = items.problems.first()
+        {
+            anyhow::bail!("`{name}`, {problem}");
+        }
+        Ok(items)
+    }
+
+    fn suite(&self, run: &Pipeline, section: &EvaluateSection, items: &[Item]) -> anyhow::Result<DrawnSuite> {
+        let expected = match section.metric {
+            limbeck_student::evaluate::Metric::Accuracy => {
+                let template = Template::compile(&section.suite.expected)?;
+                let answers = items.iter().map(|item| Ok(template.render(&item.columns)?));
+                Some(answers.collect::<anyhow::Result<Vec<String>>>()?)
+            }
+            _ => None,
+        };
+        let harvest = run.recipe.harvest()?;
+        check_expected(harvest, section, expected.as_deref())?;
+        let main = &self.asking.phrasings[..1];
+        let prompts = self.ask(main, &section.suite, items)?;
+        Ok(DrawnSuite { prompts, expected })
+    }
+
+    /// Every phrasing of every item: the main one first, then those that are asked about a sample.
+    fn prompts_of(&self, harvest: &HarvestSection, items: &[Item]) -> anyhow::Result<Vec<Prompt>> {
+        let (main, others) = self.asking.phrasings.split_at(1);
+        let mut prompts = self.ask(main, &harvest.prompts, items)?;
+        for (phrasing, section) in others.iter().zip(&harvest.phrasing) {
+            let chosen = draw_suite(items.to_vec(), &sample_of(harvest, section))?;
+            prompts.extend(self.ask(std::slice::from_ref(phrasing), &harvest.prompts, &chosen)?);
+        }
+        Ok(prompts)
+    }
+
+    fn ask(
+        &self,
+        phrasings: &[crate::recipe::Phrasing],
+        source: &impl SourceTable,
+        items: &[Item],
+    ) -> anyhow::Result<Vec<Prompt>> {
+        let mut prompts = Vec::with_capacity(items.len() * phrasings.len());
+        for phrasing in phrasings {
+            for item in items {
+                let body = phrasing
+                    .ask(&item.columns)
+                    .with_context(|| format!("`{}`, row {}", source.source(), item.row))?;
+                let mut prompt = Prompt::new(body, &item.input, &phrasing.name, source.source(), item.row);
+                prompt.license = source.license().map(str::to_owned);
+                prompts.push(prompt);
+            }
+        }
+        Ok(prompts)
+    }
+}
+
+fn sample_of(harvest: &HarvestSection, phrasing: &PhrasingSection) -> Draw {
+    Draw {
+        sample: phrasing.sample.map(|sample| sample as usize),
+        seed: harvest.prompts.seed,
+        balance: None,
+        shuffle: false,
+    }
+}
+
+/// Labels of people that are none of the choices would count as wrong for everybody.
+fn check_expected(
+    harvest: &HarvestSection,
+    section: &EvaluateSection,
+    expected: Option<&[String]>,
+) -> anyhow::Result<()> {
+    let (Some(choices), Some(expected)) = (&harvest.choices, expected) else {
+        return Ok(());
+    };
+    match expected.iter().find(|answer| !choices.contains(answer)) {
+        Some(answer) => anyhow::bail!(
+            "the suite `{}` expects `{answer}`, which is none of the choices {choices:?}",
+            section.name
+        ),
+        None => Ok(()),
+    }
+}
+
+fn limited(mut draw: Draw, run: &Pipeline) -> Draw {
+    if let Some(limit) = run.options.limit {
+        let limit = limit as usize;
+        draw.sample = Some(draw.sample.map_or(limit, |sample| sample.min(limit)));
+    }
+    draw
+}
+
+async fn fetch_table(run: &Pipeline, table: &impl SourceTable) -> anyhow::Result<Fetched> {
+    fetch(run, table.source(), table.sha256()).await
+}
+
+async fn fetch(run: &Pipeline, source: &str, sha256: Option<&str>) -> anyhow::Result<Fetched> {
+    let source = Source::parse(source)?;
+    let reporter = FetchBar::new(run.progress.clone());
+    Ok(run
+        .cache
+        .fetch(&source, sha256, run.recipe.folder(), &reporter)
+        .await?)
+}

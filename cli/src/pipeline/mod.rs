@@ -1,0 +1,254 @@
+//! The road from a recipe to a report: each stage in a file of its own, and what they share here.
+//!
+//! A stage asks [`Pipeline::stage`] for its folder by name and inputs. If the folder has an outcome the stage is done;
+//! if not, it works (or goes on working) there and writes the outcome last. A later stage names the hash of the one
+//! before it among its inputs, so a change anywhere redoes what follows it and nothing else.
+
+mod curate;
+mod evaluate;
+mod export;
+mod harvest;
+mod material;
+mod report;
+mod suite;
+mod teacher;
+mod train;
+mod workdir;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use limbeck_store::{RunStatus, Store};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::recipe::Recipe;
+use crate::report::Report;
+use crate::sources::Cache;
+
+use material::{Drawn, Material};
+use workdir::{StageDir, Workdir, write_whole};
+
+/// How far down the road to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Ask the teacher.
+    Harvest,
+    /// Judge its answers.
+    Curate,
+    /// Train the student.
+    Train,
+    /// Measure it.
+    Evaluate,
+    /// Write its files.
+    Export,
+}
+
+/// What a person may change about a run without changing the recipe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Options {
+    /// At most so many prompts, and rows of each suite.
+    pub limit: Option<u64>,
+    /// A malformed row is an error.
+    pub strict: bool,
+    /// Report what is done and do nothing.
+    #[serde(skip)]
+    pub only_look: bool,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub enum Ended {
+    /// All stages that were asked for are done.
+    Done(Box<Report>),
+    /// The user stopped it; what was in flight is saved.
+    Interrupted,
+}
+
+/// A recipe on its way.
+pub struct Pipeline {
+    recipe: Recipe,
+    options: Options,
+    work: Workdir,
+    store: Store,
+    cache: Cache,
+    printer: Printer,
+    progress: Progress,
+    cancel: CancellationToken,
+    material: OnceCell<Material>,
+    drawn: OnceCell<Drawn>,
+}
+
+/// Where and how a pipeline runs.
+pub struct Surroundings {
+    /// The work folder.
+    pub workdir: PathBuf,
+    /// Where downloads are kept.
+    pub cache: Cache,
+    /// The way to the terminal.
+    pub printer: Printer,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// Stops long work.
+    pub cancel: CancellationToken,
+}
+
+/// Outcomes of the stages that were run, for the report.
+#[derive(Debug, Default)]
+struct Outcomes {
+    harvest: Option<harvest::Outcome>,
+    curate: Option<curate::Outcome>,
+    train: Option<train::Outcome>,
+    evaluate: Option<evaluate::Outcome>,
+    export: Option<export::Outcome>,
+}
+
+/// A finished stage: its folder and what it found.
+struct Finished<T> {
+    dir: StageDir,
+    outcome: T,
+}
+
+/// A stage is not done, and only looking is asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("not done yet")]
+struct NotDone;
+
+/// The user stopped the run in the middle of a stage.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+struct Interrupted;
+
+impl Pipeline {
+    /// Opens the work folder, which no other process may be using.
+    pub async fn open(recipe: Recipe, options: Options, at: Surroundings) -> anyhow::Result<Self> {
+        let work = Workdir::create(&at.workdir)?;
+        let store = Store::open(&work.store()).await?;
+        Ok(Self {
+            recipe,
+            options,
+            work,
+            store,
+            cache: at.cache,
+            printer: at.printer,
+            progress: at.progress,
+            cancel: at.cancel,
+            material: OnceCell::new(),
+            drawn: OnceCell::new(),
+        })
+    }
+
+    /// Does every stage up to and including `until` that is not done yet, and writes the report.
+    pub async fn run(&self, until: Stage) -> anyhow::Result<Ended> {
+        let mut outcomes = Outcomes::default();
+        match self.stages(until, &mut outcomes).await {
+            Ok(()) => {}
+            Err(error) if error.is::<Interrupted>() => return Ok(Ended::Interrupted),
+            Err(error) if error.is::<NotDone>() => {}
+            Err(error) => return Err(error),
+        }
+        let report = self.report(&outcomes).await?;
+        report.write(self.work.path())?;
+        Ok(Ended::Done(Box::new(report)))
+    }
+
+    async fn stages(&self, until: Stage, outcomes: &mut Outcomes) -> anyhow::Result<()> {
+        let harvested = self.harvest().await?;
+        outcomes.harvest = Some(harvested.outcome.clone());
+        if until < Stage::Curate {
+            return Ok(());
+        }
+        let curated = self.curate(&harvested).await?;
+        outcomes.curate = Some(curated.outcome.clone());
+        if until < Stage::Train {
+            return Ok(());
+        }
+        let trained = self.train(&curated).await?;
+        outcomes.train = Some(trained.outcome.clone());
+        if until < Stage::Evaluate {
+            return Ok(());
+        }
+        let evaluated = match self.recipe.evaluations() {
+            [] if until > Stage::Evaluate => None,
+            _ => Some(self.evaluate(&curated, &trained).await?),
+        };
+        outcomes.evaluate = evaluated.as_ref().map(|stage| stage.outcome.clone());
+        if until < Stage::Export {
+            return Ok(());
+        }
+        let exported = self.export(&trained, evaluated.as_ref()).await?;
+        outcomes.export = Some(exported.outcome);
+        Ok(())
+    }
+
+    /// The folder of the stage `name`, with its outcome if it is done.
+    fn stage<T: DeserializeOwned>(
+        &self,
+        name: &'static str,
+        inputs: &impl Serialize,
+    ) -> anyhow::Result<(StageDir, Option<T>)> {
+        let dir = self.work.stage(name, inputs)?;
+        let outcome = dir.outcome();
+        if outcome.is_some() {
+            self.printer.status(format_args!("{name}: done before"));
+        }
+        Ok((dir, outcome))
+    }
+
+    /// Runs the work of a stage between two entries in the store's list of runs.
+    async fn recorded<T: Serialize>(
+        &self,
+        name: &'static str,
+        dir: &StageDir,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        if self.options.only_look {
+            return Err(NotDone.into());
+        }
+        self.stop_if_cancelled()?;
+        dir.create()?;
+        let id = self.store.start_run(name, dir.hash(), self.recipe.name()).await?;
+        let result = work.await.with_context(|| format!("the stage `{name}` did not end well"));
+        let (status, summary) = match &result {
+            Ok(outcome) => (RunStatus::Finished, serde_json::to_value(outcome)?),
+            Err(error) if error.is::<Interrupted>() => (RunStatus::Interrupted, serde_json::Value::Null),
+            Err(error) => (RunStatus::Failed, format!("{error:#}").into()),
+        };
+        if let Ok(outcome) = &result {
+            dir.finish(outcome)?;
+        }
+        self.store.finish_run(id, status, &summary).await?;
+        result
+    }
+
+    /// Ends the run where the user asked for it.
+    fn stop_if_cancelled(&self) -> anyhow::Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Interrupted.into());
+        }
+        Ok(())
+    }
+
+    /// The files that the recipe names, fetched once.
+    async fn material(&self) -> anyhow::Result<&Material> {
+        self.material.get_or_try_init(|| Material::fetch(self)).await
+    }
+
+    /// Prompts and suites, drawn once.
+    async fn drawn(&self) -> anyhow::Result<&Drawn> {
+        let material = self.material().await?;
+        self.drawn
+            .get_or_try_init(|| async { material.draw(self) })
+            .await
+    }
+
+    /// A path of the work folder as the report shows it.
+    fn relative(&self, path: &Path) -> String {
+        let path = path.strip_prefix(self.work.path()).unwrap_or(path);
+        path.display().to_string()
+    }
+}

@@ -1,0 +1,74 @@
+//! The teacher's answers to the evaluation suites, asked once and kept, so that a new student is measured against
+//! them without asking again.
+
+use limbeck_store::{FinishReason, TraceKey, TraceRecord};
+use serde::{Deserialize, Serialize};
+
+use super::harvest::{Asked, keys, parameters};
+use super::{Finished, Pipeline};
+
+/// The answers to all suites.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// In the recipe's order.
+    pub suites: Vec<SuiteAnswers>,
+}
+
+/// The answers to one suite.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SuiteAnswers {
+    /// Ids in the order of the rows; `None` where no answer came.
+    pub traces: Vec<Option<String>>,
+    /// How the asking went.
+    pub asking: Asked,
+}
+
+impl Pipeline {
+    /// Asks what the store does not know yet, with the instructions of the harvest.
+    pub(super) async fn suite_answers(&self) -> anyhow::Result<Finished<Outcome>> {
+        let inputs = self.material().await?.inputs(self)?;
+        let (dir, done) = self.stage::<Outcome>("suites", &inputs)?;
+        if let Some(outcome) = done {
+            return Ok(Finished { dir, outcome });
+        }
+        let outcome = self.recorded("suites", &dir, self.ask_suites()).await?;
+        Ok(Finished { dir, outcome })
+    }
+
+    async fn ask_suites(&self) -> anyhow::Result<Outcome> {
+        let drawn = self.drawn().await?;
+        let teacher = self.load_teacher().await?;
+        let parameters = parameters(self.recipe.harvest()?);
+        let mut suites: Vec<SuiteAnswers> = Vec::new();
+        for suite in &drawn.suites {
+            let (asking, _) = self.ask("ask suite", teacher.asked(), suite.prompts.clone(), 1).await?;
+            let keys = keys(&suite.prompts, 1, &teacher.key(), &parameters);
+            let answered = self.store.answered(&keys).await?;
+            let ids = keys.iter().map(TraceKey::id);
+            suites.push(SuiteAnswers {
+                traces: ids.map(|id| answered.contains(&id).then_some(id)).collect(),
+                asking,
+            });
+        }
+        Ok(Outcome { suites })
+    }
+
+    /// The kept answers to a suite, row by row.
+    pub(super) async fn suite_records(
+        &self,
+        answers: &SuiteAnswers,
+    ) -> anyhow::Result<Vec<Option<TraceRecord>>> {
+        let ids: Vec<String> = answers.traces.iter().flatten().cloned().collect();
+        let mut records = self.store.traces(&ids).await?.into_iter().peekable();
+        let rows = answers.traces.iter().map(|id| {
+            let id = id.as_ref()?;
+            records.next_if(|record| record.id == *id)
+        });
+        Ok(rows.collect())
+    }
+}
+
+/// Whether an answer ended by itself.
+pub(super) fn ended(record: &TraceRecord) -> bool {
+    record.finish_reason != FinishReason::Length
+}

@@ -1,0 +1,179 @@
+//! The third stage: the student learns from the dataset.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use limbeck_model::{ModelFiles, Tokenizer, WeightMap, write_hugging_face_folder};
+use limbeck_store::{Dataset, DatasetRow, RowAnswer};
+use limbeck_student::embeddings::{project_embeddings, teacher_rows};
+use limbeck_student::train::{InitialWeights, TrainData, TrainError, TrainPlan, TrainReport, Trained, train, untrained};
+use limbeck_student::vocabulary::{Trimmed, train_bpe, trim};
+use limbeck_student::{Example, STUDENT_CHAT_TEMPLATE, Target, TeacherToken};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{Finished, Interrupted, Pipeline, StageDir, curate};
+use crate::progress::adapters::TrainBar;
+use crate::recipe::{Init, TokenizerChoice};
+
+/// The folder of a train stage that holds the student as others load it.
+pub(super) const STUDENT: &str = "student";
+/// The same for the student as it was before the first step.
+pub(super) const UNTRAINED: &str = "untrained";
+
+/// How training went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Loss, speed, size.
+    pub report: TrainReport,
+    /// Tokens of the student's vocabulary.
+    pub vocabulary: usize,
+}
+
+/// All that training needs, owned, so that it can run on a thread of its own.
+struct Job {
+    plan: TrainPlan,
+    examples: Vec<Example>,
+    tokenizer: TokenizerChoice,
+    init: Init,
+    teacher: PathBuf,
+    dir: StageDir,
+    license: Option<String>,
+    cancel: CancellationToken,
+}
+
+impl Pipeline {
+    /// Trains the student on what curation kept.
+    pub(super) async fn train(
+        &self,
+        curated: &Finished<curate::Outcome>,
+    ) -> anyhow::Result<Finished<Outcome>> {
+        let inputs = json!({
+            "curate": curated.dir.hash(),
+            "student": self.recipe.student()?,
+            "train": self.recipe.train()?,
+        });
+        let (dir, done) = self.stage::<Outcome>("train", &inputs)?;
+        let outcome = match done {
+            Some(outcome) => outcome,
+            None => self.recorded("train", &dir, self.learn(curated, &dir)).await?,
+        };
+        self.work.link("student", &dir.join(STUDENT))?;
+        Ok(Finished { dir, outcome })
+    }
+
+    async fn learn(&self, curated: &Finished<curate::Outcome>, dir: &StageDir) -> anyhow::Result<Outcome> {
+        let student = self.recipe.student()?;
+        let plan = self.recipe.train()?.plan(&student.shape);
+        let path = curated.dir.join(curate::DATASET);
+        let dataset: Dataset = serde_json::from_slice(
+            &std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?,
+        )?;
+        let with_candidates = plan.objective.forward_kl > 0.0;
+        let mut examples = Vec::with_capacity(dataset.rows.len());
+        for row in dataset.rows {
+            examples.push(self.example(row, with_candidates).await?);
+        }
+        let job = Job {
+            plan,
+            examples,
+            tokenizer: student.tokenizer.clone(),
+            init: student.init.clone(),
+            teacher: self.material().await?.teacher(self)?.1.path.clone(),
+            dir: dir.clone(),
+            license: self.recipe.intent().student_license.clone(),
+            cancel: self.cancel.clone(),
+        };
+        let bar = TrainBar::new(&self.progress);
+        tokio::task::spawn_blocking(move || job.run(bar)).await?
+    }
+
+    /// A row of the dataset as the trainer takes it, with the teacher's candidates where they are asked for and kept.
+    async fn example(&self, row: DatasetRow, with_candidates: bool) -> anyhow::Result<Example> {
+        let target = match row.answer {
+            RowAnswer::Labels { choices, probabilities } => Target::Labels { choices, probabilities },
+            RowAnswer::Text { text, .. } => match row.trace_ids.first() {
+                Some(trace) if with_candidates => {
+                    let tokens = self.store.token_log_probabilities(trace).await?;
+                    let tokens = tokens.into_iter().flatten();
+                    let tokens = tokens.map(|token| TeacherToken { id: token.id, top: token.top });
+                    Target::TextWithTop { text, tokens: tokens.collect() }
+                }
+                _ => Target::Text(text),
+            },
+        };
+        Ok(Example { id: row.item, input: row.input, target })
+    }
+}
+
+impl Job {
+    fn run(self, mut bar: TrainBar) -> anyhow::Result<Outcome> {
+        let teacher = ModelFiles::open(&self.teacher)?;
+        let (tokenizer, teacher_ids) = self.vocabulary(&teacher.tokenizer)?;
+        let initial = match &self.init {
+            Init::Scratch => InitialWeights::Random,
+            Init::Embeddings(_) => {
+                let ids = teacher_ids.as_deref().context("embeddings of the teacher need its tokenizer, trimmed")?;
+                let rows = teacher_rows(teacher.weights.as_ref(), ids)?;
+                InitialWeights::Embeddings(project_embeddings(&rows, self.plan.shape.width)?)
+            }
+        };
+        drop(teacher);
+        let before = untrained(&self.plan, &tokenizer, &initial)?;
+        let data = TrainData {
+            tokenizer: &tokenizer,
+            teacher_ids: teacher_ids.as_deref(),
+            examples: &self.examples,
+        };
+        let checkpoint = self.dir.join("checkpoint");
+        let trained = match train(&self.plan, &data, &initial, &checkpoint, &mut bar, &self.cancel) {
+            Err(TrainError::Interrupted { .. }) => return Err(Interrupted.into()),
+            trained => trained?,
+        };
+        bar.finish(&trained.report);
+        self.save(UNTRAINED, &before.0, &before.1, &tokenizer)?;
+        let Trained { config, weights, report } = trained;
+        self.save(STUDENT, &config, &weights, &tokenizer)?;
+        Ok(Outcome {
+            report,
+            vocabulary: tokenizer.vocab_size(),
+        })
+    }
+
+    /// The student's tokenizer, and for each of its tokens that of the teacher, where it is the teacher's, trimmed.
+    fn vocabulary(&self, teacher: &Tokenizer) -> anyhow::Result<(Tokenizer, Option<Vec<u32>>)> {
+        let texts = self.examples.iter().flat_map(|example| {
+            let answers: Vec<&str> = match &example.target {
+                Target::Text(text) | Target::TextWithTop { text, .. } => vec![text],
+                Target::Labels { choices, .. } => choices.iter().map(String::as_str).collect(),
+                Target::Unlabelled => Vec::new(),
+            };
+            std::iter::once(example.input.as_str()).chain(answers)
+        });
+        match self.tokenizer {
+            TokenizerChoice::Trim(_) => {
+                let Trimmed { tokenizer, teacher_ids } = trim(teacher, texts)?;
+                Ok((tokenizer, Some(teacher_ids)))
+            }
+            TokenizerChoice::TrainBpe(size) => Ok((train_bpe(texts, size as usize)?, None)),
+        }
+    }
+
+    fn save(
+        &self,
+        folder: &str,
+        config: &limbeck_model::ModelConfig,
+        weights: &WeightMap,
+        tokenizer: &Tokenizer,
+    ) -> anyhow::Result<()> {
+        Ok(write_hugging_face_folder(
+            &self.dir.join(folder),
+            config,
+            weights,
+            tokenizer,
+            Some(STUDENT_CHAT_TEMPLATE),
+            self.license.as_deref(),
+        )?)
+    }
+}
