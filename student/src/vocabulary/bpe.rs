@@ -119,6 +119,8 @@ fn training(error: &(impl std::fmt::Display + ?Sized)) -> VocabularyError {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const TEXTS: [&str; 3] = [

@@ -41,10 +41,12 @@ pub fn trim<'a>(
     let mut kept = BTreeSet::new();
     for byte in 0..=255u8 {
         let token = byte_level::character_of(byte).to_string();
-        kept.insert(
-            *ids.get(token.as_str())
-                .ok_or(VocabularyError::MissingByte { byte })?,
-        );
+        match ids.get(token.as_str()) {
+            Some(&id) => kept.insert(id),
+            // Real vocabularies leave out control codes and bytes that no UTF-8 text has; printable ones they need.
+            None if byte.is_ascii_graphic() => return Err(VocabularyError::MissingByte { byte }),
+            None => continue,
+        };
     }
     let merges = Merges::new(parts);
     for id in used(teacher, &corpus.collect::<Vec<_>>()) {
