@@ -11,7 +11,9 @@ mod error;
 mod forward;
 mod score;
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod test_support;
+#[cfg(test)]
+mod tests;
 
 pub use cache::Prefix;
 pub(crate) use cache::{CacheShape, KeyValueCache};

@@ -81,8 +81,9 @@ impl Decoder {
             let (done, left): (Vec<_>, Vec<_>) = active
                 .into_iter()
                 .partition(|scoring| scoring.read + 1 == sequences[scoring.index].len());
-            done.into_iter()
-                .for_each(|scoring| scoring.cache.recycle(&mut workspace.pool));
+            for scoring in done {
+                scoring.cache.recycle(&mut workspace.pool);
+            }
             active = left;
         }
     }
@@ -145,7 +146,7 @@ impl Decoder {
     ) -> Result<Vec<R>, ModelError> {
         let mut answers = Vec::new();
         self.read_into_cache(tokens, outputs, workspace, |workspace| {
-            answers.extend(answer(workspace))
+            answers.extend(answer(workspace));
         })?;
         Ok(answers)
     }

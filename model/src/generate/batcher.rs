@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::sequence::{Question, Sequence};
+use super::sequence::{Answer, Sequence};
 use super::{GeneratedToken, Output, Request};
-use crate::decoder::{Chunk, PASS_ROWS, Workspace};
+use crate::decoder::{PASS_ROWS, Workspace};
 use crate::{DecodeError, Decoder, ModelError, Tokenizer};
 
 /// Answers many requests together: each [`Batcher::step`] is one forward pass over the next token of every answer in
@@ -74,16 +74,12 @@ impl Batcher {
 
     /// Drops a request without an answer, as when nobody waits for it any more; returns whether it was there.
     pub fn cancel(&mut self, id: u64) -> bool {
-        match self.active.iter().position(|sequence| sequence.id == id) {
-            Some(index) => {
-                self.active
-                    .remove(index)
-                    .cache
-                    .recycle(&mut self.workspace.pool);
-                true
-            }
-            None => false,
-        }
+        let Some(index) = self.active.iter().position(|sequence| sequence.id == id) else {
+            return false;
+        };
+        let sequence = self.active.remove(index);
+        sequence.cache.recycle(&mut self.workspace.pool);
+        true
     }
 
     /// One forward pass; returns the answers that it completed. Does nothing when idle.
@@ -93,50 +89,37 @@ impl Batcher {
         }
         let counts = self.plan();
         let mut chunks = Vec::with_capacity(counts.len());
-        for (sequence, &count) in self
-            .active
-            .iter_mut()
-            .zip(&counts)
-            .filter(|(_, count)| **count > 0)
-        {
-            let (cache, tokens, outputs) = sequence.take(count);
-            chunks.push(Chunk {
-                cache,
-                tokens,
-                outputs,
-            });
+        for (sequence, &count) in self.active.iter_mut().zip(&counts) {
+            if count > 0 {
+                chunks.push(sequence.take(count));
+            }
         }
         self.decoder.forward(&mut chunks, &mut self.workspace)?;
 
-        let mut questions: Vec<Question> = Vec::new();
+        let mut questions = Vec::new();
         let mut asked = Vec::with_capacity(counts.len());
         for (sequence, &count) in self.active.iter_mut().zip(&counts) {
-            let own = if count > 0 {
-                sequence.questions(count)
-            } else {
-                Vec::new()
-            };
-            asked.push(own.len());
-            questions.extend(own);
+            let before = questions.len();
+            questions.extend(sequence.questions(count));
+            asked.push(questions.len() - before);
         }
         let answers = self
             .decoder
             .head(&mut self.workspace, |row, logits, weights| {
                 questions[row].ask(logits, weights)
             });
+        Ok(self.hand_out(answers, &asked))
+    }
 
+    /// Gives each sequence the answers to as many questions as it asked; those that are done leave the batch.
+    fn hand_out(&mut self, answers: Vec<Answer>, asked: &[usize]) -> Vec<Output> {
         let context_length = self.decoder.config().context_length;
         let mut answers = answers.into_iter();
         let mut outputs = Vec::new();
         let mut still_active = Vec::with_capacity(self.active.len());
-        for ((mut sequence, count), asked) in self.active.drain(..).zip(counts).zip(asked) {
+        for (mut sequence, &asked) in self.active.drain(..).zip(asked) {
             let own = answers.by_ref().take(asked);
-            let result = if count > 0 {
-                sequence.take_answers(own, context_length, self.tokenizer.as_ref())
-            } else {
-                None
-            };
-            match result {
+            match sequence.take_answers(own, context_length, self.tokenizer.as_ref()) {
                 Some(result) => {
                     outputs.push(Output {
                         id: sequence.id,
@@ -149,7 +132,7 @@ impl Batcher {
             }
         }
         self.active = still_active;
-        Ok(outputs)
+        outputs
     }
 
     /// How many tokens of each sequence the next pass reads: all single tokens, so that answers in progress never wait

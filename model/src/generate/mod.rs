@@ -12,6 +12,8 @@ mod batcher;
 mod sampling;
 mod sequence;
 #[cfg(test)]
+mod test_support;
+#[cfg(test)]
 mod tests;
 
 pub use batcher::Batcher;

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{FinishReason, GeneratedToken, OutputResult, Request, Sampling, Task, sampling};
-use crate::decoder::{KeyValueCache, Outputs};
+use crate::decoder::{Chunk, KeyValueCache, Outputs};
 use crate::kernels::rows::log_sum_exp;
 use crate::{DecodeError, Decoder, Tokenizer};
 
@@ -53,7 +53,7 @@ pub(crate) struct Sequence {
 }
 
 enum Work {
-    Generate(Generation),
+    Generate(Box<Generation>),
     Choose(Choosing),
 }
 
@@ -102,7 +102,12 @@ impl Sequence {
                 stop,
             } => {
                 decoder.check_length(prompt_tokens + 1)?;
-                Work::Generate(Generation::new(sampling, stop_tokens, stop, has_tokenizer)?)
+                Work::Generate(Box::new(Generation::new(
+                    sampling,
+                    stop_tokens,
+                    stop,
+                    has_tokenizer,
+                )?))
             }
             Task::Choose { choices } => {
                 let longest = choices.iter().map(Vec::len).max().unwrap_or(0);
@@ -148,17 +153,22 @@ impl Sequence {
     }
 
     /// Takes the next `count` tokens to read, with the rows of the pass that this request asks about.
-    pub(crate) fn take(&mut self, count: usize) -> (&mut KeyValueCache, &[u32], Outputs) {
+    pub(crate) fn take(&mut self, count: usize) -> Chunk<'_> {
+        let continues_choice =
+            matches!(&self.work, Work::Choose(choosing) if choosing.current.is_some());
         let tokens = &self.pending[self.read..][..count];
         self.read += count;
-        let outputs = match &self.work {
-            Work::Choose(Choosing {
-                current: Some(_), ..
-            }) => Outputs::All,
-            _ if self.read == self.pending.len() => Outputs::Last,
-            _ => Outputs::None,
+        let outputs = match (continues_choice, self.read == self.pending.len()) {
+            (true, _) => Outputs::All,
+            (false, true) => Outputs::Last,
+            (false, false) => Outputs::None,
         };
-        (&mut self.cache, tokens, outputs)
+        let cache = &mut self.cache;
+        Chunk {
+            cache,
+            tokens,
+            outputs,
+        }
     }
 
     /// What to ask of the rows that the last `take` of `count` tokens announced, one question a row.
@@ -214,20 +224,19 @@ impl Sequence {
                 (Work::Generate(_), Answer::Weighed(_)) | (Work::Choose(_), Answer::Drawn(_)) => {}
             }
         }
-        match &mut self.work {
-            Work::Choose(choosing) if finished => {
-                self.cache.roll_back(choosing.prompt_end);
-                self.read = 0;
-                match choosing.next_choice() {
-                    Some(tokens) => self.pending = tokens,
-                    None => {
-                        let log_probabilities = std::mem::take(&mut choosing.log_probabilities);
-                        return Some(OutputResult::Chosen { log_probabilities });
-                    }
-                }
-            }
-            _ => {}
+        let Work::Choose(choosing) = &mut self.work else {
+            return None;
+        };
+        if !finished {
+            return None;
         }
+        let Some(tokens) = choosing.next_choice() else {
+            let log_probabilities = std::mem::take(&mut choosing.log_probabilities);
+            return Some(OutputResult::Chosen { log_probabilities });
+        };
+        self.cache.roll_back(choosing.prompt_end);
+        self.pending = tokens;
+        self.read = 0;
         None
     }
 }

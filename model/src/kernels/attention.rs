@@ -1,7 +1,7 @@
 //! Softmax attention of a few query vectors against blocks of keys and values, one block after the other.
 //!
 //! The weights of a block are taken against the largest score so far and rescaled when a later block has a larger one
-//! (the online softmax of FlashAttention, arXiv 2205.14135, algorithm 1), so no more than one block of scores exists.
+//! (the online softmax of `FlashAttention`, arXiv 2205.14135, algorithm 1), so no more than one block of scores exists.
 #![expect(
     unsafe_code,
     reason = "functions compiled for detected instructions are called unsafely"
@@ -22,7 +22,7 @@ pub(crate) fn padded_head(head_dim: usize) -> usize {
 /// Queries of one key-value head with what they have gathered so far.
 pub(crate) struct QueryTile<'a> {
     head_dim: usize,
-    /// Query vectors, scaled by 1 / sqrt(head_dim).
+    /// Query vectors, scaled by 1 / √`head_dim`.
     queries: Vec<f32>,
     /// Weighted sums of values: one row of `padded_head(head_dim)` for each query.
     gathered: &'a mut [f32],
@@ -106,7 +106,9 @@ impl<'a> QueryTile<'a> {
             .zip(self.sums)
         {
             let scale = 1.0 / sum;
-            row.iter_mut().for_each(|x| *x *= scale);
+            for x in row {
+                *x *= scale;
+            }
         }
     }
 }
@@ -125,7 +127,9 @@ vectorised! {
             if new_maximum > *maximum {
                 let rescale = super::rows::exp(*maximum - new_maximum);
                 *sum *= rescale;
-                gathered.iter_mut().for_each(|x| *x *= rescale);
+                for x in gathered.iter_mut() {
+                    *x *= rescale;
+                }
                 *maximum = new_maximum;
             }
             *sum += weight;

@@ -13,7 +13,7 @@ pub(crate) struct RotaryTable {
 
 impl RotaryTable {
     /// Fills the table for rows at `positions`: the angle of channel `i` is `position * base^(-2 i / head_dim)`
-    /// (RoFormer, arXiv 2104.09864, equation 15).
+    /// (`RoFormer`, arXiv 2104.09864, equation 15).
     pub(crate) fn fill(
         &mut self,
         positions: impl Iterator<Item = usize>,
@@ -50,6 +50,7 @@ pub(crate) fn rotate(head: &mut [f32], cosines: &[f32], sines: &[f32]) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
 

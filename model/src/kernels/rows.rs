@@ -3,6 +3,10 @@
     unsafe_code,
     reason = "functions compiled for detected instructions are called unsafely"
 )]
+#![expect(
+    clippy::inline_always,
+    reason = "bodies must end up inside callers compiled for wider instructions"
+)]
 
 use super::simd::vectorised;
 
@@ -21,14 +25,14 @@ pub(crate) fn exp(x: f32) -> f32 {
     let clamped = x.clamp(-87.0, 88.0);
     let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    let r = clamped - n * 0.693_359_375 - n * -2.121_944_4e-4;
+    let r = clamped - n * 0.693_359_4 - n * -2.121_944_4e-4;
     let mut p = 1.987_569_1e-4_f32;
     for coefficient in [
         1.398_199_9e-3,
         8.333_452e-3,
         4.166_579_6e-2,
         1.666_666_5e-1,
-        5.000_000_1e-1,
+        0.5,
     ] {
         p = p * r + coefficient;
     }
@@ -81,7 +85,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// SwiGLU: `out = gate / (1 + e^-gate) * up` for rows that hold `width` gates followed by `width` ups.
+    /// `SwiGLU`: `out = gate / (1 + e^-gate) * up` for rows that hold `width` gates followed by `width` ups.
     pub(crate) fn swiglu(gate_up: &[f32], width: usize, out: &mut [f32]) {
         for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
             let (gate, up) = row.split_at(width);
@@ -131,6 +135,7 @@ pub(crate) fn score_weights(scores: &mut [f32], valid: usize, previous_maximum: 
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
     use crate::kernels::matrix::test_values;

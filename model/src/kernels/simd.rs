@@ -1,5 +1,9 @@
 //! Which instructions the processor has, and the vectors that kernels are written over.
 #![expect(unsafe_code, reason = "vector loads and stores go through pointers")]
+#![expect(
+    clippy::inline_always,
+    reason = "bodies must end up inside callers compiled for wider instructions"
+)]
 
 use std::sync::OnceLock;
 
