@@ -46,6 +46,18 @@ impl InstructionSet {
         Self::Portable
     }
 
+    /// Everything that this processor can run, so that tests reach the paths meant for lesser ones too.
+    #[cfg(test)]
+    pub(crate) fn available() -> Vec<Self> {
+        match Self::detect() {
+            Self::Portable => vec![Self::Portable],
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => vec![Self::Portable, Self::Avx2],
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => vec![Self::Portable, Self::Avx2, Self::Avx512],
+        }
+    }
+
     /// The name that reports show.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -42,13 +42,19 @@ impl Product<'_> {
     /// `c` must be writable at `row * c_stride + column` for every row and column of the product, and nobody else may
     /// access those elements meanwhile.
     pub(crate) unsafe fn compute_at(&self, c: *mut f32, c_stride: usize) {
+        // SAFETY: the caller's promise is passed on, and detection found the instructions.
+        unsafe { self.compute_with(InstructionSet::detect(), c, c_stride) }
+    }
+
+    /// # Safety
+    /// As for [`Product::compute_at`]; the processor must have `instructions`.
+    unsafe fn compute_with(&self, instructions: InstructionSet, c: *mut f32, c_stride: usize) {
         assert_eq!(self.columns % COLUMNS, 0);
         assert!(self.a.len() >= span(self.rows, self.a_stride, self.depth));
         assert!(self.b.len() >= span(self.depth, self.b_stride, self.columns));
-        // SAFETY: `a` and `b` are long enough by the assertions, `c` by the caller's promise, and each arm runs only
-        // where detection found its instructions.
+        // SAFETY: `a` and `b` are long enough by the assertions, `c` and the instructions by the caller's promise.
         unsafe {
-            match InstructionSet::detect() {
+            match instructions {
                 InstructionSet::Portable => all_tiles::<Four>(self, c, c_stride),
                 #[cfg(target_arch = "x86_64")]
                 InstructionSet::Avx2 => avx2(self, c, c_stride),
@@ -143,52 +149,61 @@ mod tests {
     use crate::kernels::matrix::test_values;
 
     #[test]
-    fn equals_the_written_out_product() {
-        for (rows, depth, columns) in [
+    fn equals_the_written_out_product_with_every_instruction_set() {
+        let shapes = [
             (1, 1, 32),
             (5, 7, 32),
             (6, 64, 64),
             (7, 33, 96),
             (20, 3, 32),
-        ] {
-            let (a_stride, b_stride, c_stride) = (depth + 3, columns + 5, columns + 1);
-            let a = test_values(rows * a_stride, 1);
-            let b = test_values(depth * b_stride, 2);
-            for accumulate in [false, true] {
-                let mut c = test_values(rows * c_stride, 3);
-                let before = c.clone();
-                Product {
-                    a: &a,
-                    a_stride,
-                    b: &b,
-                    b_stride,
-                    rows,
-                    depth,
-                    columns,
-                    accumulate,
-                }
-                .compute(&mut c, c_stride);
-                for row in 0..rows {
-                    for column in 0..c_stride {
-                        let old = before[row * c_stride + column];
-                        let sum: f32 = (0..depth)
-                            .map(|k| {
-                                a[row * a_stride + k] * b[k * b_stride + column.min(columns - 1)]
-                            })
-                            .sum();
-                        let expected = match (column < columns, accumulate) {
-                            (false, _) => old,
-                            (true, false) => sum,
-                            (true, true) => old + sum,
-                        };
-                        let got = c[row * c_stride + column];
-                        assert!(
-                            (got - expected).abs() < 1e-4,
-                            "{rows} {depth} {columns}: {got} instead of {expected}"
-                        );
-                    }
-                }
+        ];
+        for instructions in InstructionSet::available() {
+            for (rows, depth, columns) in shapes {
+                check(instructions, rows, depth, columns, false);
+                check(instructions, rows, depth, columns, true);
             }
+        }
+    }
+
+    fn check(
+        instructions: InstructionSet,
+        rows: usize,
+        depth: usize,
+        columns: usize,
+        accumulate: bool,
+    ) {
+        let (a_stride, b_stride, c_stride) = (depth + 3, columns + 5, columns + 1);
+        let a = test_values(rows * a_stride, 1);
+        let b = test_values(depth * b_stride, 2);
+        let before = test_values(rows * c_stride, 3);
+        let mut expected = before.clone();
+        for row in 0..rows {
+            for column in 0..columns {
+                let sum: f32 = (0..depth)
+                    .map(|k| a[row * a_stride + k] * b[k * b_stride + column])
+                    .sum();
+                let element = &mut expected[row * c_stride + column];
+                *element = sum + if accumulate { *element } else { 0.0 };
+            }
+        }
+        let mut c = before;
+        let product = Product {
+            a: &a,
+            a_stride,
+            b: &b,
+            b_stride,
+            rows,
+            depth,
+            columns,
+            accumulate,
+        };
+        // SAFETY: `c` has `rows` rows of more than `columns` values, and the instructions are available.
+        unsafe { product.compute_with(instructions, c.as_mut_ptr(), c_stride) };
+        for (got, expected) in c.iter().zip(&expected) {
+            assert!(
+                (got - expected).abs() < 1e-4,
+                "{instructions:?}, {rows}x{depth}x{columns}: {got} instead of {expected}"
+            );
         }
     }
 
