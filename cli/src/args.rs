@@ -9,7 +9,13 @@ use crate::progress::ProgressChoice;
 
 /// Distils the answers of a teacher model into a small one that runs on the device.
 #[derive(Debug, Parser)]
-#[command(name = "limbeck", version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "limbeck",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -43,7 +49,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  limbeck init my-task && limbeck run my-task/recipe.toml")]
     Init(InitArgs),
     /// Do everything that a recipe says, from the prompts to the report; what is done already is not done again
-    #[command(after_help = "Example:\n  limbeck run recipes/support-sentiment/recipe.toml --workdir runs/first")]
+    #[command(
+        after_help = "Example:\n  limbeck run recipes/support-sentiment/recipe.toml --workdir runs/first"
+    )]
     Run(StageArgs),
     /// Ask the teacher and keep the answers
     #[command(after_help = "Example:\n  limbeck harvest recipe.toml --limit 100")]
@@ -66,12 +74,16 @@ pub enum Command {
     /// Look at the answers in the store
     Traces(TracesArgs),
     /// Talk to a student or a teacher
-    #[command(after_help = "Example:\n  echo 'The parcel never came' | limbeck chat runs/support-sentiment/student")]
+    #[command(
+        after_help = "Example:\n  echo 'The parcel never came' | limbeck chat runs/support-sentiment/student"
+    )]
     Chat(ChatArgs),
     /// Measure the speed of this machine
     Bench(BenchArgs),
     /// Print what a model computes for given requests, to compare with other runtimes
-    #[command(after_help = "Example:\n  limbeck probe model.gguf --requests requests.jsonl > probe.jsonl")]
+    #[command(
+        after_help = "Example:\n  limbeck probe model.gguf --requests requests.jsonl > probe.jsonl"
+    )]
     Probe(ProbeArgs),
     /// Print a shell's completion script
     #[command(after_help = "Example:\n  limbeck completions bash > /etc/bash_completion.d/limbeck")]
@@ -123,7 +135,9 @@ pub struct TracesArgs {
 #[derive(Debug, Subcommand)]
 pub enum TracesCommand {
     /// List traces, a line each
-    #[command(after_help = "Example:\n  limbeck traces list --workdir runs/support-sentiment --dropped")]
+    #[command(
+        after_help = "Example:\n  limbeck traces list --workdir runs/support-sentiment --dropped"
+    )]
     List {
         /// The work folder of a run
         #[arg(long, value_name = "DIR")]

@@ -12,7 +12,9 @@ pub fn on_ctrl_c(printer: &Printer) -> CancellationToken {
     tokio::spawn(async move {
         asked_to_stop().await;
         token.cancel();
-        printer.status("stopping: what is in flight is finished and kept; press Ctrl-C again to stop at once");
+        printer.status(
+            "stopping: what is in flight is finished and kept; press Ctrl-C again to stop at once",
+        );
         asked_to_stop().await;
         std::process::exit(ExitStatus::Interrupted.code().into());
     });

@@ -32,7 +32,11 @@ use progress::{Progress, ProgressMode};
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mode = ProgressMode::choose(cli.global.progress, io::stderr().is_terminal(), cli.global.quiet);
+    let mode = ProgressMode::choose(
+        cli.global.progress,
+        io::stderr().is_terminal(),
+        cli.global.quiet,
+    );
     let printer = Printer::new(cli.global.quiet).with_json_messages(mode == ProgressMode::Json);
     let progress = Progress::new(mode, &printer);
     let result = run(cli, &printer, &progress).await;
@@ -55,5 +59,14 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
     };
     let only_look = matches!(cli.command, Command::Report(_));
     let cancel = interrupt::on_ctrl_c(printer);
-    stage::run(args, until, only_look, &cli.global, printer, progress, cancel).await
+    stage::run(
+        args,
+        until,
+        only_look,
+        &cli.global,
+        printer,
+        progress,
+        cancel,
+    )
+    .await
 }

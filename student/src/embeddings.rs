@@ -131,6 +131,8 @@ fn leading_directions(gram: &[f32], size: usize, count: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use limbeck_model::WeightMap;
 

@@ -24,7 +24,11 @@ pub fn run(command: &BenchCommand, printer: &Printer) -> anyhow::Result<ExitStat
     } = command;
     let decoder = load(model)?;
     reset_peak_resident();
-    let (sequences, prompt, new) = (usize::from(*sequences), usize::from(*prompt), usize::from(*new));
+    let (sequences, prompt, new) = (
+        usize::from(*sequences),
+        usize::from(*prompt),
+        usize::from(*new),
+    );
     let measured = decode(&decoder, sequences, prompt, new)?;
     let peak = peak_resident_bytes();
     if *json {
@@ -42,7 +46,10 @@ pub fn run(command: &BenchCommand, printer: &Printer) -> anyhow::Result<ExitStat
             measured.threads,
         ))?;
         if let Some(bytes) = peak {
-            printer.line(format_args!("memory     {:.0} MB at its peak", bytes as f64 / 1e6))?;
+            printer.line(format_args!(
+                "memory     {:.0} MB at its peak",
+                bytes as f64 / 1e6
+            ))?;
         }
     }
     Ok(ExitStatus::Success)

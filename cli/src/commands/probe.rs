@@ -38,8 +38,13 @@ pub fn run(args: &ProbeArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let files = ModelFiles::open(&args.model)?;
     let decoder = Decoder::load(&files.config, files.weights.as_ref(), Precision::F32)?;
     let path = &args.requests;
-    let requests = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    for (index, line) in requests.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    let requests =
+        fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    for (index, line) in requests
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let place = || format!("`{}`, line {}", path.display(), index + 1);
         let request: Request = serde_json::from_str(line)
             .with_context(place)
@@ -50,7 +55,12 @@ pub fn run(args: &ProbeArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-fn probe(files: &ModelFiles, decoder: &Decoder, input: &str, max_tokens: usize) -> anyhow::Result<Probe> {
+fn probe(
+    files: &ModelFiles,
+    decoder: &Decoder,
+    input: &str,
+    max_tokens: usize,
+) -> anyhow::Result<Probe> {
     let template = files
         .chat_template
         .as_ref()

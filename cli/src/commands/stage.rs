@@ -45,7 +45,9 @@ pub async fn run(
     let report = match pipeline.run(until).await? {
         Ended::Done(report) => report,
         Ended::Interrupted => {
-            printer.status("stopped; what was answered is kept, and the same command goes on from here");
+            printer.status(
+                "stopped; what was answered is kept, and the same command goes on from here",
+            );
             return Ok(ExitStatus::Interrupted);
         }
     };

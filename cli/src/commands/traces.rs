@@ -108,27 +108,50 @@ fn page(trace: &TraceDetail) -> String {
     };
     field("prompt", &record.prompt.id);
     field("phrasing", &record.prompt.phrasing);
-    field("source", &format!("{}, row {}", record.prompt.source, record.prompt.row));
-    field("teacher", &format!("{} ({})", trace.receipt.model, trace.receipt.provider));
-    field("licence", trace.receipt.license.as_deref().unwrap_or("not known"));
+    field(
+        "source",
+        &format!("{}, row {}", record.prompt.source, record.prompt.row),
+    );
+    field(
+        "teacher",
+        &format!("{} ({})", trace.receipt.model, trace.receipt.provider),
+    );
+    field(
+        "licence",
+        trace.receipt.license.as_deref().unwrap_or("not known"),
+    );
     field("recorded", &record.recorded_at);
     let finish = record.finish_reason.name();
-    field("finish", &format!("{finish}, {} prompt tokens, {} answer tokens", record.prompt_tokens, record.completion_tokens));
+    field(
+        "finish",
+        &format!(
+            "{finish}, {} prompt tokens, {} answer tokens",
+            record.prompt_tokens, record.completion_tokens
+        ),
+    );
     if let Some(log_probabilities) = &record.choice_log_probabilities {
         let choices = record.key.parameters.choices.iter().zip(log_probabilities);
-        let choices: Vec<String> = choices.map(|(choice, l)| format!("{choice} {l:.3}")).collect();
+        let choices: Vec<String> = choices
+            .map(|(choice, l)| format!("{choice} {l:.3}"))
+            .collect();
         field("choices", &choices.join(", "));
     }
     for verdict in &trace.verdicts {
         let word = if verdict.keep { "keeps" } else { "drops" };
-        field("verdict", &format!("{} {word}: {}", verdict.check, verdict.reason));
+        field(
+            "verdict",
+            &format!("{} {word}: {}", verdict.check, verdict.reason),
+        );
     }
     page.push_str("\nasked\n");
     match &record.prompt.body {
         PromptBody::Completion { text } => page.push_str(&indented(text)),
         PromptBody::Chat { messages } => {
             for message in messages {
-                page.push_str(&indented(&format!("[{}] {}", message.role, message.content)));
+                page.push_str(&indented(&format!(
+                    "[{}] {}",
+                    message.role, message.content
+                )));
             }
         }
     }

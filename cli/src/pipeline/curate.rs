@@ -1,6 +1,8 @@
 //! The second stage: judge the answers, and choose what the student learns from.
 
-use limbeck_store::{Candidate, CheckSummary, ChoiceDistribution, Curation, Dataset, PriorCorrectionFit, TraceRecord};
+use limbeck_store::{
+    Candidate, CheckSummary, ChoiceDistribution, Curation, Dataset, PriorCorrectionFit, TraceRecord,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -45,8 +47,14 @@ impl Pipeline {
         Ok(Finished { dir, outcome })
     }
 
-    async fn judge(&self, harvested: &harvest::Outcome, dir: &super::StageDir) -> anyhow::Result<Outcome> {
-        let bar = self.progress.stage("curate", Some(harvested.traces.len() as u64), "answers");
+    async fn judge(
+        &self,
+        harvested: &harvest::Outcome,
+        dir: &super::StageDir,
+    ) -> anyhow::Result<Outcome> {
+        let bar = self
+            .progress
+            .stage("curate", Some(harvested.traces.len() as u64), "answers");
         let mut candidates = Vec::with_capacity(harvested.traces.len());
         for ids in harvested.traces.chunks(CHUNK) {
             for record in self.store.traces(ids).await? {
@@ -59,7 +67,9 @@ impl Pipeline {
         let curation = Curation {
             checks: section.check.clone(),
             prior_correction: section.prior_correction,
-            phrasing_weights: weights.map(|phrasing| (phrasing.name.clone(), phrasing.weight)).collect(),
+            phrasing_weights: weights
+                .map(|phrasing| (phrasing.name.clone(), phrasing.weight))
+                .collect(),
         };
         let suites = &self.drawn().await?.suites;
         let held_out: Vec<String> = suites
@@ -71,13 +81,20 @@ impl Pipeline {
             limbeck_store::curate(candidates, &curation, &held_out)
         })
         .await?;
-        self.store.write_verdicts(dir.hash(), &curated.verdicts).await?;
+        self.store
+            .write_verdicts(dir.hash(), &curated.verdicts)
+            .await?;
         let dataset = Dataset::new(self.recipe.name(), curated.rows);
         self.store.write_dataset(&dataset).await?;
         write_whole(&dir.join(DATASET), &serde_json::to_vec(&dataset)?)?;
-        bar.finish(format!("{} kept, {} dropped", curated.kept, curated.dropped));
+        bar.finish(format!(
+            "{} kept, {} dropped",
+            curated.kept, curated.dropped
+        ));
         if dataset.rows.is_empty() {
-            anyhow::bail!("every answer was dropped, so there is nothing to learn from; `limbeck traces list --dropped` shows why");
+            anyhow::bail!(
+                "every answer was dropped, so there is nothing to learn from; `limbeck traces list --dropped` shows why"
+            );
         }
         Ok(Outcome {
             kept: curated.kept,
@@ -91,10 +108,12 @@ impl Pipeline {
 }
 
 fn candidate(record: TraceRecord) -> Candidate {
-    let choices = record.choice_log_probabilities.map(|log_probabilities| ChoiceDistribution {
-        choices: record.key.parameters.choices,
-        log_probabilities,
-    });
+    let choices = record
+        .choice_log_probabilities
+        .map(|log_probabilities| ChoiceDistribution {
+            choices: record.key.parameters.choices,
+            log_probabilities,
+        });
     Candidate {
         trace_id: record.id,
         item: Candidate::item_of(&record.prompt.input),

@@ -88,11 +88,17 @@ impl Pipeline {
     ) -> anyhow::Result<Outcome> {
         let drawn = self.drawn().await?;
         let sections = self.recipe.evaluate()?;
-        let bar = self.progress.stage("evaluate", Some(sections.len() as u64), "suites");
+        let bar = self
+            .progress
+            .stage("evaluate", Some(sections.len() as u64), "suites");
         let students = student::Students::load(&trained.dir)?;
-        let dataset: Dataset = serde_json::from_slice(&std::fs::read(curated.dir.join(curate::DATASET))?)?;
+        let dataset: Dataset =
+            serde_json::from_slice(&std::fs::read(curated.dir.join(curate::DATASET))?)?;
         let answers = self.suite_answers().await?.outcome;
-        let mut outcome = Outcome { suites: Vec::new(), samples: Vec::new() };
+        let mut outcome = Outcome {
+            suites: Vec::new(),
+            samples: Vec::new(),
+        };
         for (index, section) in sections.iter().enumerate() {
             bar.message(section.name.clone());
             let teacher = self.teacher_side(&answers.suites, index, curated).await?;
@@ -101,7 +107,9 @@ impl Pipeline {
             if index == 0 {
                 outcome.samples = measuring.samples(&measured);
             }
-            outcome.suites.push(self.judged(section, &measuring, measured).await?);
+            outcome
+                .suites
+                .push(self.judged(section, &measuring, measured).await?);
             bar.inc(1);
         }
         finish(&bar, &outcome);
@@ -144,7 +152,11 @@ impl Pipeline {
         Ok(Measuring {
             section,
             suite,
-            inputs: suite.prompts.iter().map(|prompt| prompt.input.clone()).collect(),
+            inputs: suite
+                .prompts
+                .iter()
+                .map(|prompt| prompt.input.clone())
+                .collect(),
             dataset,
             students,
             choices: harvest.choices.as_deref(),
@@ -158,11 +170,26 @@ impl Pipeline {
         measuring: &Measuring<'_>,
         measured: Measured,
     ) -> anyhow::Result<report::Suite> {
-        let Measured { teacher, student, floors, agreement, notes, .. } = measured;
-        let gate = judge(&section.gate, section.metric, &student, teacher.as_ref(), &floors);
+        let Measured {
+            teacher,
+            student,
+            floors,
+            agreement,
+            notes,
+            ..
+        } = measured;
+        let gate = judge(
+            &section.gate,
+            section.metric,
+            &student,
+            teacher.as_ref(),
+            &floors,
+        );
         let material = self.material().await?;
         let file = self.recipe.evaluations().iter().zip(&material.suites);
-        let file = file.into_iter().find(|(other, _)| other.name == section.name);
+        let file = file
+            .into_iter()
+            .find(|(other, _)| other.name == section.name);
         Ok(report::Suite {
             name: section.name.clone(),
             metric: section.metric.into(),
@@ -202,8 +229,17 @@ impl Measuring<'_> {
     }
 
     fn samples(&self, measured: &Measured) -> Vec<report::SampleAnswer> {
-        let rows = self.inputs.iter().zip(&measured.answers).zip(&measured.teacher_answers);
-        let expected = |row: usize| self.suite.expected.as_ref().map(|expected| expected[row].clone());
+        let rows = self
+            .inputs
+            .iter()
+            .zip(&measured.answers)
+            .zip(&measured.teacher_answers);
+        let expected = |row: usize| {
+            self.suite
+                .expected
+                .as_ref()
+                .map(|expected| expected[row].clone())
+        };
         // Suites that are balanced may stand in the order of their labels: samples come from all over.
         let step = (self.inputs.len() / SAMPLES).max(1);
         rows.enumerate()
@@ -238,8 +274,16 @@ fn finish(bar: &StageBar, outcome: &Outcome) {
         .iter()
         .filter_map(|suite| {
             let student = suite.student.as_ref()?;
-            let teacher = suite.teacher.as_ref().map(|teacher| format!(", teacher {:.3}", teacher.score));
-            Some(format!("{}: student {:.3}{}", suite.name, student.score, teacher.unwrap_or_default()))
+            let teacher = suite
+                .teacher
+                .as_ref()
+                .map(|teacher| format!(", teacher {:.3}", teacher.score));
+            Some(format!(
+                "{}: student {:.3}{}",
+                suite.name,
+                student.score,
+                teacher.unwrap_or_default()
+            ))
         })
         .collect();
     bar.finish(words.join("; "));

@@ -14,7 +14,12 @@ use crate::report;
 const FILES: &str = "export";
 
 /// Texts beside those of the prompts that every exported file is compared on: what tokenizers get wrong.
-const AWKWARD: [&str; 4] = ["", "  two  spaces\n\n\tand a tab", "naïve café 東京 🦊👩‍👩‍👧", "12345 3.14 <|im_end|> don't"];
+const AWKWARD: [&str; 4] = [
+    "",
+    "  two  spaces\n\n\tand a tab",
+    "naïve café 東京 🦊👩‍👩‍👧",
+    "12345 3.14 <|im_end|> don't",
+];
 /// Prompts that every exported file is compared on.
 const PROBES: usize = 12;
 
@@ -62,10 +67,18 @@ impl Pipeline {
         let formats = &self.recipe.export()?.formats;
         let bar = self.progress.stage("export", None, "files");
         let files = ModelFiles::open(&trained.dir.join(train::STUDENT))?;
-        let template = files.chat_template.as_ref().context("the student has no chat template")?;
+        let template = files
+            .chat_template
+            .as_ref()
+            .context("the student has no chat template")?;
         let prompts = &self.drawn().await?.prompts;
         let mut probes: Vec<String> = AWKWARD.map(str::to_owned).to_vec();
-        probes.extend(prompts.iter().take(PROBES).map(|prompt| prompt.input.clone()));
+        probes.extend(
+            prompts
+                .iter()
+                .take(PROBES)
+                .map(|prompt| prompt.input.clone()),
+        );
         let facts = self.card_facts(evaluated).await?;
         let exported = tokio::task::block_in_place(|| {
             export(
@@ -88,14 +101,22 @@ impl Pipeline {
             Err(ExportError::Cancelled) => return Err(Interrupted.into()),
             exported => exported?,
         };
-        bar.finish(format!("{} files, each loaded back and compared", files.len()));
+        bar.finish(format!(
+            "{} files, each loaded back and compared",
+            files.len()
+        ));
         Ok(Outcome { files })
     }
 
-    async fn card_facts(&self, evaluated: Option<&Finished<evaluate::Outcome>>) -> anyhow::Result<CardFacts> {
+    async fn card_facts(
+        &self,
+        evaluated: Option<&Finished<evaluate::Outcome>>,
+    ) -> anyhow::Result<CardFacts> {
         let teacher = self.recipe.harvest_teacher()?;
         let prompts = &self.recipe.harvest()?.prompts;
-        let license = prompts.license().map_or_else(String::new, |license| format!(" ({license})"));
+        let license = prompts
+            .license()
+            .map_or_else(String::new, |license| format!(" ({license})"));
         let suites = evaluated.iter().flat_map(|stage| &stage.outcome.suites);
         Ok(CardFacts {
             summary: self.recipe.about().description.clone(),
@@ -108,7 +129,11 @@ impl Pipeline {
 }
 
 fn scores(suite: &report::Suite) -> Vec<CardScore> {
-    let contenders = suite.student.iter().chain(&suite.teacher).chain(&suite.floors);
+    let contenders = suite
+        .student
+        .iter()
+        .chain(&suite.teacher)
+        .chain(&suite.floors);
     contenders
         .map(|score| CardScore {
             suite: suite.name.clone(),

@@ -62,7 +62,9 @@ impl Pipeline {
         if let Some(outcome) = done {
             return Ok(Finished { dir, outcome });
         }
-        let outcome = self.recorded("harvest", &dir, self.ask_everything()).await?;
+        let outcome = self
+            .recorded("harvest", &dir, self.ask_everything())
+            .await?;
         Ok(Finished { dir, outcome })
     }
 
@@ -70,13 +72,20 @@ impl Pipeline {
         let material = self.material().await?;
         let drawn = self.drawn().await?;
         if drawn.prompts.is_empty() {
-            anyhow::bail!("no prompt is left to ask; look at `where` and at the size of the suites");
+            anyhow::bail!(
+                "no prompt is left to ask; look at `where` and at the size of the suites"
+            );
         }
         let section = self.recipe.harvest()?;
         let parameters = parameters(section);
         let teacher = self.load_teacher().await?;
         let (asked, failed) = self
-            .ask("harvest", teacher.asked(), drawn.prompts.clone(), section.samples)
+            .ask(
+                "harvest",
+                teacher.asked(),
+                drawn.prompts.clone(),
+                section.samples,
+            )
             .await?;
         let keys = keys(&drawn.prompts, section.samples, &teacher.key(), &parameters);
         let answered = self.store.answered(&keys).await?;

@@ -11,7 +11,9 @@ use super::Pipeline;
 use crate::progress::adapters::FetchBar;
 use crate::recipe::{Asking, EvaluateSection, HarvestSection, PhrasingSection, SourceTable};
 use crate::sources::{Fetched, Source};
-use crate::table::{Draw, Expression, Item, Items, NearIndex, Table, Template, draw_prompts, draw_suite};
+use crate::table::{
+    Draw, Expression, Item, Items, NearIndex, Table, Template, draw_prompts, draw_suite,
+};
 
 /// Files on this machine, with their digests.
 pub struct Material {
@@ -116,7 +118,11 @@ impl Material {
         let harvest = run.recipe.harvest()?;
         let items = self.items(run, &harvest.prompts, &self.prompts, &mut notes)?;
         let rows = items.items.len();
-        let near = if harvest.prompts.exclude_near { near } else { NearIndex::default() };
+        let near = if harvest.prompts.exclude_near {
+            near
+        } else {
+            NearIndex::default()
+        };
         let pool = draw_prompts(items.items, &near, &limited(harvest.prompts.draw(), run))?;
         if pool.near_suite > 0 {
             notes.push(format!(
@@ -141,7 +147,13 @@ impl Material {
         notes: &mut Vec<String>,
     ) -> anyhow::Result<Items> {
         let name = section.source();
-        let format = section.format().or_else(|| crate::table::Format::of(Path::new(&Source::parse(name).map(|s| s.file_name()).unwrap_or_default())));
+        let format = section.format().or_else(|| {
+            crate::table::Format::of(Path::new(
+                &Source::parse(name)
+                    .map(|s| s.file_name())
+                    .unwrap_or_default(),
+            ))
+        });
         let table = Table::read(&file.path, format, run.options.strict)?;
         self.asking
             .require(&table.columns)
@@ -152,7 +164,8 @@ impl Material {
             .with_context(|| format!("no row of `{name}` can be used"))?;
         let problems = malformed.len() + items.problems.len();
         for problem in malformed.iter().chain(&items.problems).take(5) {
-            run.printer.warning(format_args!("`{name}`, {problem}; it is skipped"));
+            run.printer
+                .warning(format_args!("`{name}`, {problem}; it is skipped"));
         }
         if problems > 0 {
             let note = format!("{problems} malformed rows of `{name}` were skipped.");
@@ -168,7 +181,12 @@ impl Material {
         Ok(items)
     }
 
-    fn suite(&self, run: &Pipeline, section: &EvaluateSection, items: &[Item]) -> anyhow::Result<DrawnSuite> {
+    fn suite(
+        &self,
+        run: &Pipeline,
+        section: &EvaluateSection,
+        items: &[Item],
+    ) -> anyhow::Result<DrawnSuite> {
         let expected = match section.metric {
             limbeck_student::evaluate::Metric::Accuracy => {
                 let template = Template::compile(&section.suite.expected)?;
@@ -207,7 +225,8 @@ impl Material {
                 let body = phrasing
                     .ask(&item.columns)
                     .with_context(|| format!("`{}`, row {}", source.source(), item.row))?;
-                let mut prompt = Prompt::new(body, &item.input, &phrasing.name, source.source(), item.row);
+                let mut prompt =
+                    Prompt::new(body, &item.input, &phrasing.name, source.source(), item.row);
                 prompt.license = source.license().map(str::to_owned);
                 prompts.push(prompt);
             }

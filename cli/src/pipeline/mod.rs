@@ -211,11 +211,18 @@ impl Pipeline {
         }
         self.stop_if_cancelled()?;
         dir.create()?;
-        let id = self.store.start_run(name, dir.hash(), self.recipe.name()).await?;
-        let result = work.await.with_context(|| format!("the stage `{name}` did not end well"));
+        let id = self
+            .store
+            .start_run(name, dir.hash(), self.recipe.name())
+            .await?;
+        let result = work
+            .await
+            .with_context(|| format!("the stage `{name}` did not end well"));
         let (status, summary) = match &result {
             Ok(outcome) => (RunStatus::Finished, serde_json::to_value(outcome)?),
-            Err(error) if error.is::<Interrupted>() => (RunStatus::Interrupted, serde_json::Value::Null),
+            Err(error) if error.is::<Interrupted>() => {
+                (RunStatus::Interrupted, serde_json::Value::Null)
+            }
             Err(error) => (RunStatus::Failed, format!("{error:#}").into()),
         };
         if let Ok(outcome) = &result {
@@ -235,7 +242,9 @@ impl Pipeline {
 
     /// The files that the recipe names, fetched once.
     async fn material(&self) -> anyhow::Result<&Material> {
-        self.material.get_or_try_init(|| Material::fetch(self)).await
+        self.material
+            .get_or_try_init(|| Material::fetch(self))
+            .await
     }
 
     /// Prompts and suites, drawn once.

@@ -23,7 +23,9 @@ impl Pipeline {
             notes.extend(self.filter_note()?);
         }
         if let Some(limit) = self.options.limit {
-            notes.push(format!("A trial with at most {limit} prompts and {limit} rows of each suite."));
+            notes.push(format!(
+                "A trial with at most {limit} prompts and {limit} rows of each suite."
+            ));
         }
         Ok(Report {
             limbeck_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -51,7 +53,10 @@ impl Pipeline {
             }),
             export: self.export_section(outcomes.export.as_ref()),
             device: self.device_gate(outcomes),
-            samples: outcomes.evaluate.as_ref().map_or_else(Vec::new, |outcome| outcome.samples.clone()),
+            samples: outcomes
+                .evaluate
+                .as_ref()
+                .map_or_else(Vec::new, |outcome| outcome.samples.clone()),
             notes,
         })
     }
@@ -124,14 +129,20 @@ impl Pipeline {
     }
 }
 
-fn device_gate(device: &DeviceSection, export: &export::Outcome, speed: Option<f64>) -> Option<Gate> {
+fn device_gate(
+    device: &DeviceSection,
+    export: &export::Outcome,
+    speed: Option<f64>,
+) -> Option<Gate> {
     let mut conditions = Vec::new();
     if let Some(most) = device.max_file_mb {
         let smallest = export.files.iter().map(|file| file.bytes).min();
         let megabytes = smallest.map(|bytes| bytes as f64 / 1e6);
         conditions.push(GateCondition {
             text: match megabytes {
-                Some(found) => format!("the smallest file has {found:.2} MB; the device takes {most}"),
+                Some(found) => {
+                    format!("the smallest file has {found:.2} MB; the device takes {most}")
+                }
                 None => "no file was written".to_owned(),
             },
             measured: megabytes,
@@ -142,7 +153,9 @@ fn device_gate(device: &DeviceSection, export: &export::Outcome, speed: Option<f
     if let Some(least) = device.min_requests_per_second {
         conditions.push(GateCondition {
             text: match speed {
-                Some(found) => format!("the student answers {found:.0} requests a second; {least} are needed"),
+                Some(found) => {
+                    format!("the student answers {found:.0} requests a second; {least} are needed")
+                }
                 None => "the student's speed was not measured".to_owned(),
             },
             measured: speed,
@@ -154,7 +167,10 @@ fn device_gate(device: &DeviceSection, export: &export::Outcome, speed: Option<f
 }
 
 fn gate(conditions: Vec<GateCondition>) -> Gate {
-    let texts: Vec<&str> = conditions.iter().map(|condition| condition.text.as_str()).collect();
+    let texts: Vec<&str> = conditions
+        .iter()
+        .map(|condition| condition.text.as_str())
+        .collect();
     Gate {
         text: texts.join("; "),
         passed: conditions.iter().all(|condition| condition.passed),
@@ -230,10 +246,12 @@ fn names(uses: &[crate::recipe::Use]) -> Vec<String> {
 
 fn machine() -> Option<Machine> {
     let cores = std::thread::available_parallelism().ok()?.get() as u32;
-    let processor = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    });
+    let processor = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
     let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
     Some(Machine {
         cores,

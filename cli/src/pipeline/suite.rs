@@ -41,7 +41,9 @@ impl Pipeline {
         let parameters = parameters(self.recipe.harvest()?);
         let mut suites: Vec<SuiteAnswers> = Vec::new();
         for suite in &drawn.suites {
-            let (asking, _) = self.ask("ask suite", teacher.asked(), suite.prompts.clone(), 1).await?;
+            let (asking, _) = self
+                .ask("ask suite", teacher.asked(), suite.prompts.clone(), 1)
+                .await?;
             let keys = keys(&suite.prompts, 1, &teacher.key(), &parameters);
             let answered = self.store.answered(&keys).await?;
             let ids = keys.iter().map(TraceKey::id);

@@ -74,7 +74,10 @@ impl Pipeline {
             Ok(Loaded { facts, teacher })
         })
         .await??;
-        bar.finish(format!("{} M parameters", loaded.facts.parameters / 1_000_000));
+        bar.finish(format!(
+            "{} M parameters",
+            loaded.facts.parameters / 1_000_000
+        ));
         Ok(loaded)
     }
 }

@@ -6,7 +6,9 @@ use anyhow::Context;
 use limbeck_model::{ModelFiles, Tokenizer, WeightMap, write_hugging_face_folder};
 use limbeck_store::{Dataset, DatasetRow, RowAnswer};
 use limbeck_student::embeddings::{project_embeddings, teacher_rows};
-use limbeck_student::train::{InitialWeights, TrainData, TrainError, TrainPlan, TrainReport, Trained, train, untrained};
+use limbeck_student::train::{
+    InitialWeights, TrainData, TrainError, TrainPlan, TrainReport, Trained, train, untrained,
+};
 use limbeck_student::vocabulary::{Trimmed, train_bpe, trim};
 use limbeck_student::{Example, STUDENT_CHAT_TEMPLATE, Target, TeacherToken};
 use serde::{Deserialize, Serialize};
@@ -57,13 +59,20 @@ impl Pipeline {
         let (dir, done) = self.stage::<Outcome>("train", &inputs)?;
         let outcome = match done {
             Some(outcome) => outcome,
-            None => self.recorded("train", &dir, self.learn(curated, &dir)).await?,
+            None => {
+                self.recorded("train", &dir, self.learn(curated, &dir))
+                    .await?
+            }
         };
         self.work.link("student", &dir.join(STUDENT))?;
         Ok(Finished { dir, outcome })
     }
 
-    async fn learn(&self, curated: &Finished<curate::Outcome>, dir: &StageDir) -> anyhow::Result<Outcome> {
+    async fn learn(
+        &self,
+        curated: &Finished<curate::Outcome>,
+        dir: &StageDir,
+    ) -> anyhow::Result<Outcome> {
         let student = self.recipe.student()?;
         let plan = self.recipe.train()?.plan(&student.shape);
         let path = curated.dir.join(curate::DATASET);
@@ -92,18 +101,34 @@ impl Pipeline {
     /// A row of the dataset as the trainer takes it, with the teacher's candidates where they are asked for and kept.
     async fn example(&self, row: DatasetRow, with_candidates: bool) -> anyhow::Result<Example> {
         let target = match row.answer {
-            RowAnswer::Labels { choices, probabilities } => Target::Labels { choices, probabilities },
+            RowAnswer::Labels {
+                choices,
+                probabilities,
+            } => Target::Labels {
+                choices,
+                probabilities,
+            },
             RowAnswer::Text { text, .. } => match row.trace_ids.first() {
                 Some(trace) if with_candidates => {
                     let tokens = self.store.token_log_probabilities(trace).await?;
                     let tokens = tokens.into_iter().flatten();
-                    let tokens = tokens.map(|token| TeacherToken { id: token.id, top: token.top });
-                    Target::TextWithTop { text, tokens: tokens.collect() }
+                    let tokens = tokens.map(|token| TeacherToken {
+                        id: token.id,
+                        top: token.top,
+                    });
+                    Target::TextWithTop {
+                        text,
+                        tokens: tokens.collect(),
+                    }
                 }
                 _ => Target::Text(text),
             },
         };
-        Ok(Example { id: row.item, input: row.input, target })
+        Ok(Example {
+            id: row.item,
+            input: row.input,
+            target,
+        })
     }
 }
 
@@ -114,7 +139,9 @@ impl Job {
         let initial = match &self.init {
             Init::Scratch => InitialWeights::Random,
             Init::Embeddings(_) => {
-                let ids = teacher_ids.as_deref().context("embeddings of the teacher need its tokenizer, trimmed")?;
+                let ids = teacher_ids
+                    .as_deref()
+                    .context("embeddings of the teacher need its tokenizer, trimmed")?;
                 let rows = teacher_rows(teacher.weights.as_ref(), ids)?;
                 InitialWeights::Embeddings(project_embeddings(&rows, self.plan.shape.width)?)
             }
@@ -127,13 +154,24 @@ impl Job {
             examples: &self.examples,
         };
         let checkpoint = self.dir.join("checkpoint");
-        let trained = match train(&self.plan, &data, &initial, &checkpoint, &mut bar, &self.cancel) {
+        let trained = match train(
+            &self.plan,
+            &data,
+            &initial,
+            &checkpoint,
+            &mut bar,
+            &self.cancel,
+        ) {
             Err(TrainError::Interrupted { .. }) => return Err(Interrupted.into()),
             trained => trained?,
         };
         bar.finish(&trained.report);
         self.save(UNTRAINED, &before.0, &before.1, &tokenizer)?;
-        let Trained { config, weights, report } = trained;
+        let Trained {
+            config,
+            weights,
+            report,
+        } = trained;
         self.save(STUDENT, &config, &weights, &tokenizer)?;
         Ok(Outcome {
             report,
@@ -153,7 +191,10 @@ impl Job {
         });
         match self.tokenizer {
             TokenizerChoice::Trim(_) => {
-                let Trimmed { tokenizer, teacher_ids } = trim(teacher, texts)?;
+                let Trimmed {
+                    tokenizer,
+                    teacher_ids,
+                } = trim(teacher, texts)?;
                 Ok((tokenizer, Some(teacher_ids)))
             }
             TokenizerChoice::TrainBpe(size) => Ok((train_bpe(texts, size as usize)?, None)),

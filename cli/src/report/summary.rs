@@ -144,7 +144,8 @@ mod tests {
              gguf:f16     2.9 MB    15,020            4.1e-4  export/support-sentiment-f16.gguf
              gguf:q8_0    1.6 MB    15,400             0.018  export/support-sentiment-q8_0.gguf
 
-            All 4 gates passed"#]].assert_eq(&summary(&fixture::full()));
+            All 4 gates passed"#]]
+        .assert_eq(&summary(&fixture::full()));
     }
 
     #[test]

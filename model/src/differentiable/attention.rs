@@ -164,7 +164,7 @@ impl Attention {
                     let scores = &mut scores[..=token];
                     keys.probabilities(query, self.scale(), scores);
                     let out = &mut out[token * width + head * head_dim..][..head_dim];
-                    for (value, probability) in keys.values.chunks(head_dim).zip(scores) {
+                    for (value, probability) in keys.value_rows.chunks(head_dim).zip(scores) {
                         add_scaled(out, *probability, value);
                     }
                 }
@@ -221,7 +221,7 @@ impl Attention {
             let dscores = &mut dscores[..=token];
             keys.probabilities(query, self.scale(), probabilities);
             let dout = &dout[token * width + head * head_dim..][..head_dim];
-            across(dout, &keys.values_transposed, keys.tokens, dscores);
+            across(dout, &keys.value_columns, keys.tokens, dscores);
             let mean = dot(probabilities, dscores);
             for (dscore, probability) in dscores.iter_mut().zip(&*probabilities) {
                 *dscore = probability * (*dscore - mean) * self.scale();
@@ -229,7 +229,7 @@ impl Attention {
             let dquery = &mut dqueries[token * head_dim..][..head_dim];
             for (seen, (&dscore, &probability)) in dscores.iter().zip(&*probabilities).enumerate() {
                 let place = seen * head_dim..(seen + 1) * head_dim;
-                add_scaled(dquery, dscore, &keys.keys[place.clone()]);
+                add_scaled(dquery, dscore, &keys.rows[place.clone()]);
                 add_scaled(&mut dkeys[place.clone()], dscore, query);
                 add_scaled(&mut dvalues[place], probability, dout);
             }
@@ -265,10 +265,10 @@ impl Attention {
 /// Keys (turned to their positions) and values of one head of a document, as rows and as columns.
 struct Keys {
     tokens: usize,
-    keys: Vec<f32>,
-    keys_transposed: Vec<f32>,
-    values: Vec<f32>,
-    values_transposed: Vec<f32>,
+    rows: Vec<f32>,
+    columns: Vec<f32>,
+    value_rows: Vec<f32>,
+    value_columns: Vec<f32>,
 }
 
 impl Keys {
@@ -283,16 +283,16 @@ impl Keys {
         let values = attention.head(input, heads + key_value_heads + key_head, tokens);
         Self {
             tokens,
-            keys_transposed: transposed(&keys, head_dim),
-            keys,
-            values_transposed: transposed(&values, head_dim),
-            values,
+            columns: transposed(&keys, head_dim),
+            rows: keys,
+            value_columns: transposed(&values, head_dim),
+            value_rows: values,
         }
     }
 
     /// Attention of a query over the first `out.len()` tokens.
     fn probabilities(&self, query: &[f32], scale: f32, out: &mut [f32]) {
-        across(query, &self.keys_transposed, self.tokens, out);
+        across(query, &self.columns, self.tokens, out);
         for score in out.iter_mut() {
             *score *= scale;
         }

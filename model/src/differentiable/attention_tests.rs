@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use candle_core::{D, Device};
 
 use super::*;

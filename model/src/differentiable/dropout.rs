@@ -30,7 +30,7 @@ pub fn dropout(x: &Tensor, share: f32, seed: u64) -> Result<Tensor> {
     x * Tensor::from_vec(mask, x.shape(), x.device())?
 }
 
-/// SplitMix64 of the place-th state after `seed`: a counter-based generator, so that places can be drawn in parallel.
+/// `SplitMix64` of the place-th state after `seed`: a counter-based generator, so that places can be drawn in parallel.
 fn mix(seed: u64, place: u64) -> u64 {
     let mut z = seed.wrapping_add(place.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -40,6 +40,8 @@ fn mix(seed: u64, place: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use candle_core::{DType, Device};
 
     use super::*;

@@ -20,7 +20,7 @@ pub struct HeadTarget {
 }
 
 /// `weight * KL(p || q)` to the head's distribution q, where p is known on few tokens and the rest of its mass is one
-/// bucket: `sum over S of p log(p/q) + p_t log(p_t/q_t)`, with q_t the mass of q outside S.
+/// bucket: `sum over S of p log(p/q) + p_t log(p_t/q_t)`, with `q_t` the mass of q outside S.
 ///
 /// With one token of probability 1 this is the cross-entropy.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub struct TargetTerm {
     pub ids: Vec<u32>,
     /// Their probabilities, as many as `ids`.
     pub probabilities: Vec<f32>,
-    /// p_t; zero where S is all there is.
+    /// `p_t`; zero where S is all there is.
     pub tail: f32,
 }
 

@@ -88,6 +88,8 @@ impl CustomOp2 for RmsNorm {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use crate::differentiable::test_support::{check_close, check_gradients, random};
 

@@ -67,6 +67,8 @@ impl CustomOp1 for SwiGlu {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use crate::differentiable::test_support::{check_close, check_gradients, random};
 

@@ -1,5 +1,7 @@
 //! Checks that every operation here goes through: finite differences, and agreement with composed forms.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use candle_core::{Device, Result, Tensor, Var};
 
 /// A tensor of repeatable values between -1 and 1.

@@ -115,9 +115,7 @@ impl<'a> Verifier<'a> {
         let found = self.compare(&self.decoder, &loaded).map_err(failed)?;
         let rounding = match format {
             ExportFormat::Safetensors => found.difference,
-            ExportFormat::Gguf(_) => self
-                .compare_rounded(&loaded, weights_file)
-                .map_err(failed)?,
+            ExportFormat::Gguf(_) => self.compare_rounded(&loaded, path).map_err(failed)?,
         };
         let judge = |difference: f32, limit: f32, against| {
             // Written so that NaN fails.

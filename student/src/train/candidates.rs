@@ -138,6 +138,8 @@ fn leading_space(text: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use limbeck_model::testing::tiny_tokenizer;
 

@@ -230,6 +230,8 @@ fn bytes(values: &[f32]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const SIZES: [usize; 2] = [3, 1];

@@ -88,6 +88,8 @@ impl Labels {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use limbeck_model::testing::tiny_tokenizer;
 

@@ -193,6 +193,8 @@ impl InplaceOp1 for Apply<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use crate::train::{InitialWeights, parameters::initial_weights};
     use limbeck_model::testing::tiny_config;

@@ -192,6 +192,8 @@ fn normal(random: &mut ChaCha8Rng, count: usize, deviation: f32) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use limbeck_model::testing::tiny_config;
 

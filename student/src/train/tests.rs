@@ -1,5 +1,7 @@
 //! Whole runs on a tiny student.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 
 use limbeck_model::testing::tiny_tokenizer;

@@ -189,6 +189,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     fn document(length: usize, marker: u32) -> Document {

@@ -121,19 +121,17 @@ impl Worker {
 
     /// Reads what many of the waiting jobs begin with.
     fn read_shared_prefixes(&mut self) {
-        loop {
-            let waiting: Vec<&[u32]> = self
-                .waiting
-                .iter()
-                .map(|job| job.tokens.as_slice())
-                .collect();
-            let Some(tokens) = self.prefixes.worth_reading(&waiting) else {
-                return;
-            };
-            // If it cannot be read, neither can the questions, and they say why.
-            let Ok(prefix) = self.decoder.prefix(&tokens) else {
-                return;
-            };
+        // One a call: where more beginnings are asked for than are kept, each would push out another without end.
+        let waiting: Vec<&[u32]> = self
+            .waiting
+            .iter()
+            .map(|job| job.tokens.as_slice())
+            .collect();
+        let Some(tokens) = self.prefixes.worth_reading(&waiting) else {
+            return;
+        };
+        // If it cannot be read, neither can the questions, and they say why.
+        if let Ok(prefix) = self.decoder.prefix(&tokens) {
             self.prefixes.keep(tokens, prefix);
         }
     }

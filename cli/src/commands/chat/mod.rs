@@ -96,9 +96,7 @@ fn talk(speaker: &mut Speaker, mut input: impl BufRead, printer: &Printer) -> an
             Some(message) if !message.trim().is_empty() => message,
             _ => return printer.line(""),
         };
-        let answered = speaker.answer(&message, &mut |piece| {
-            printer.raw(sanitize_terminal(piece))
-        });
+        let answered = speaker.answer(&message, &mut |piece| printer.raw(sanitize_terminal(piece)));
         match answered {
             Ok(_) => printer.line("")?,
             Err(error) if error.is::<crate::printer::OutputClosed>() => return Err(error),
@@ -165,14 +163,19 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_answered_too() {
-        assert_eq!(answers(b"caf\xe9\n\n").len(), 2, "an empty line is a message as well");
+        assert_eq!(
+            answers(b"caf\xe9\n\n").len(),
+            2,
+            "an empty line is a message as well"
+        );
         assert!(answers(b"").is_empty());
     }
 
     #[test]
     fn a_message_that_does_not_fit_is_an_error_with_its_line() {
         let input = format!("short\n{}\n", "x".repeat(500));
-        let error = answer_lines(&mut tiny_speaker(), input.as_bytes(), &mut |_| Ok(())).unwrap_err();
+        let error =
+            answer_lines(&mut tiny_speaker(), input.as_bytes(), &mut |_| Ok(())).unwrap_err();
         expect_test::expect!["cannot answer line 2: the message has 502 tokens, and the model’s context holds 64: the message has 502 tokens, and the model’s context holds 64"].assert_eq(&format!("{error:#}"));
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use limbeck_model::{
-    Batcher, ChatMessage, ChatTemplate, Decoder, ModelFiles, OutputResult, Request, Sampling, Task, Tokenizer,
+    Batcher, ChatMessage, ChatTemplate, Decoder, ModelFiles, OutputResult, Request, Sampling, Task,
+    Tokenizer,
 };
 use limbeck_student::STUDENT_CHAT_TEMPLATE;
 
@@ -63,7 +64,9 @@ impl Speaker {
             .into_iter()
             .collect();
         if !messages.is_empty() && template.is_none() {
-            return Err(anyhow::anyhow!("the model has no chat template, so it cannot be told `--system`"));
+            return Err(anyhow::anyhow!(
+                "the model has no chat template, so it cannot be told `--system`"
+            ));
         }
         Ok(Self {
             batcher: Batcher::new(Arc::new(decoder), None, 1),
@@ -97,7 +100,9 @@ impl Speaker {
         self.messages.push(ChatMessage::new("user", message));
         let answered = self.generate(on_piece);
         match &answered {
-            Ok(answer) => self.messages.push(ChatMessage::new("assistant", answer.clone())),
+            Ok(answer) => self
+                .messages
+                .push(ChatMessage::new("assistant", answer.clone())),
             // A message that could not be answered must not spoil the next.
             Err(_) => drop(self.messages.pop()),
         }
@@ -105,7 +110,10 @@ impl Speaker {
         answered
     }
 
-    fn generate(&mut self, on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<String> {
+    fn generate(
+        &mut self,
+        on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<String> {
         let tokens = self.prompt()?;
         let id = self.turn;
         let sampling = Sampling {
@@ -129,7 +137,11 @@ impl Speaker {
         streamed
     }
 
-    fn stream(&mut self, id: u64, on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<String> {
+    fn stream(
+        &mut self,
+        id: u64,
+        on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<String> {
         let mut answer = Answer::default();
         let mut seen = 0;
         loop {
@@ -138,8 +150,14 @@ impl Speaker {
                 OutputResult::Generated { tokens, .. } => Some(tokens),
                 OutputResult::Chosen { .. } => None,
             });
-            let tokens = finished.as_deref().unwrap_or_else(|| self.batcher.generated(id));
-            for token in tokens.iter().skip(seen).filter(|token| !self.stop_tokens.contains(&token.id)) {
+            let tokens = finished
+                .as_deref()
+                .unwrap_or_else(|| self.batcher.generated(id));
+            for token in tokens
+                .iter()
+                .skip(seen)
+                .filter(|token| !self.stop_tokens.contains(&token.id))
+            {
                 answer.push(&self.tokenizer.token_bytes(token.id), on_piece)?;
             }
             seen = tokens.len();
@@ -180,7 +198,9 @@ impl Speaker {
             None => {
                 let text = self.messages.last().map_or("", |message| &message.content);
                 let bos = self.tokenizer.bos();
-                bos.into_iter().chain(self.tokenizer.encode(text, false)).collect()
+                bos.into_iter()
+                    .chain(self.tokenizer.encode(text, false))
+                    .collect()
             }
         };
         anyhow::ensure!(!tokens.is_empty(), "the message is empty");
@@ -213,12 +233,20 @@ struct Answer {
 }
 
 impl Answer {
-    fn push(&mut self, bytes: &[u8], on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn push(
+        &mut self,
+        bytes: &[u8],
+        on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let piece = self.pieces.push(bytes);
         self.show(&piece, on_piece)
     }
 
-    fn show(&mut self, piece: &str, on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn show(
+        &mut self,
+        piece: &str,
+        on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         self.held.push_str(piece);
         if self.text.is_empty() {
             self.held = self.held.trim_start().to_owned();
@@ -233,7 +261,10 @@ impl Answer {
         Ok(())
     }
 
-    fn finish(mut self, on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<String> {
+    fn finish(
+        mut self,
+        on_piece: &mut dyn FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<String> {
         let rest = std::mem::take(&mut self.pieces).finish();
         self.show(rest, on_piece)?;
         Ok(self.text)
@@ -249,9 +280,14 @@ pub(super) mod tests {
 
     use super::*;
 
-    const SEVERAL: &str = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";
+    const SEVERAL: &str =
+        "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";
 
-    fn speaker(template: Option<&str>, max_tokens: usize, system: Option<&str>) -> anyhow::Result<Speaker> {
+    fn speaker(
+        template: Option<&str>,
+        max_tokens: usize,
+        system: Option<&str>,
+    ) -> anyhow::Result<Speaker> {
         let config = tiny_config();
         let weights = tiny_weights(&config, 1);
         let decoder = Decoder::load(&config, &weights, Precision::F32).unwrap();
@@ -336,7 +372,11 @@ pub(super) mod tests {
         let (first, _) = ask(&mut speaker, "hello");
         speaker.forget();
         assert!(speaker.answer(&"x".repeat(900), &mut |_| Ok(())).is_err());
-        assert!(speaker.answer("hi", &mut |_| anyhow::bail!("output is gone")).is_err());
+        assert!(
+            speaker
+                .answer("hi", &mut |_| anyhow::bail!("output is gone"))
+                .is_err()
+        );
         speaker.forget();
         assert_eq!(ask(&mut speaker, "hello").0, first);
     }

@@ -29,7 +29,11 @@ impl Utf8Pieces {
 
     /// What is left at the end of the stream.
     pub(super) fn finish(self) -> &'static str {
-        if self.unfinished.is_empty() { "" } else { "\u{fffd}" }
+        if self.unfinished.is_empty() {
+            ""
+        } else {
+            "\u{fffd}"
+        }
     }
 }
 
@@ -68,7 +72,11 @@ mod tests {
         let bytes = b"na\xc3\xafve \xf0\x9f\xa6\x8a \xe2\x82 \xed\xa0\x80 end\xc3";
         for cut in 0..=bytes.len() {
             let (texts, rest) = pieces(&[&bytes[..cut], &bytes[cut..]]);
-            assert_eq!(texts.concat() + rest, String::from_utf8_lossy(bytes), "cut at {cut}");
+            assert_eq!(
+                texts.concat() + rest,
+                String::from_utf8_lossy(bytes),
+                "cut at {cut}"
+            );
         }
     }
 }

@@ -30,7 +30,10 @@ impl Labels {
     }
 
     fn numbers<'a>(&mut self, answers: impl IntoIterator<Item = &'a String>) -> Vec<usize> {
-        answers.into_iter().map(|answer| self.number(answer)).collect()
+        answers
+            .into_iter()
+            .map(|answer| self.number(answer))
+            .collect()
     }
 }
 
@@ -46,22 +49,42 @@ impl Measuring<'_> {
         }
         let learnt = labels.numbers(&self.learnt_answers());
         let expected = labels.numbers(self.suite.expected.iter().flatten());
-        let (answers, student) = self.answers("student", &self.students.trained, &expected, &mut labels, cancel)?;
-        let (_, untrained) = self.answers("untrained student", &self.students.untrained, &expected, &mut labels, cancel)?;
+        let (answers, student) = self.answers(
+            "student",
+            &self.students.trained,
+            &expected,
+            &mut labels,
+            cancel,
+        )?;
+        let (_, untrained) = self.answers(
+            "untrained student",
+            &self.students.untrained,
+            &expected,
+            &mut labels,
+            cancel,
+        )?;
         let mut floors = vec![untrained];
         floors.extend(self.classifiers(&learnt, &expected)?);
         let said = teacher.answers(self.choices);
         // A row without an answer is a wrong one.
         let said_numbers: Vec<usize> = said
             .iter()
-            .map(|answer| answer.as_ref().map_or(usize::MAX, |answer| labels.number(answer)))
+            .map(|answer| {
+                answer
+                    .as_ref()
+                    .map_or(usize::MAX, |answer| labels.number(answer))
+            })
             .collect();
         let student_numbers = labels.numbers(&answers);
         Ok(Measured {
             teacher: Some(teacher.timed(Scored::accuracy("teacher", &said_numbers, &expected))),
             student,
             floors,
-            agreement: Some(Scored::accuracy("agreement", &student_numbers, &said_numbers)),
+            agreement: Some(Scored::accuracy(
+                "agreement",
+                &student_numbers,
+                &said_numbers,
+            )),
             answers,
             notes: teacher.uncorrected(&expected, self.choices),
             teacher_answers: said,
@@ -77,10 +100,16 @@ impl Measuring<'_> {
         cancel: &CancellationToken,
     ) -> anyhow::Result<(Vec<String>, Scored)> {
         let (answered, peak) = with_peak(|| match self.choices {
-            Some(choices) => student.label(&self.inputs, choices, cancel).map(|labelled| {
-                let texts = labelled.labels.iter().map(|&label| choices[label].clone()).collect();
-                (texts, labelled.tokens, labelled.seconds)
-            }),
+            Some(choices) => student
+                .label(&self.inputs, choices, cancel)
+                .map(|labelled| {
+                    let texts = labelled
+                        .labels
+                        .iter()
+                        .map(|&label| choices[label].clone())
+                        .collect();
+                    (texts, labelled.tokens, labelled.seconds)
+                }),
             None => student
                 .answer(&self.inputs, self.max_tokens, cancel)
                 .map(|answers| (answers.texts, answers.tokens, answers.seconds)),
@@ -96,9 +125,15 @@ impl Measuring<'_> {
     fn learnt_answers(&self) -> Vec<String> {
         let answer = |row: &limbeck_store::DatasetRow| match &row.answer {
             RowAnswer::Text { text, .. } => text.clone(),
-            RowAnswer::Labels { choices, probabilities } => {
-                let likeliest = (0..choices.len()).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
-                likeliest.map(|label| choices[label].clone()).unwrap_or_default()
+            RowAnswer::Labels {
+                choices,
+                probabilities,
+            } => {
+                let likeliest = (0..choices.len())
+                    .max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
+                likeliest
+                    .map(|label| choices[label].clone())
+                    .unwrap_or_default()
             }
         };
         self.dataset.rows.iter().map(answer).collect()
@@ -110,15 +145,28 @@ impl Measuring<'_> {
         let Some(majority) = majority_class(learnt) else {
             return Ok(Vec::new());
         };
-        let mut floors = vec![Scored::accuracy("majority class", &vec![majority; expected.len()], expected)];
+        let mut floors = vec![Scored::accuracy(
+            "majority class",
+            &vec![majority; expected.len()],
+            expected,
+        )];
         if distinct <= MOST_LABELS {
-            let texts: Vec<String> = self.dataset.rows.iter().map(|row| row.input.clone()).collect();
+            let texts: Vec<String> = self
+                .dataset
+                .rows
+                .iter()
+                .map(|row| row.input.clone())
+                .collect();
             let (scored, peak) = with_peak(|| -> anyhow::Result<Scored> {
                 let floor = LinearFloor::train(&texts, learnt, 1)?;
                 let begun = Instant::now();
-                let labels: Vec<usize> = self.inputs.iter().map(|text| floor.predict(text)).collect();
+                let labels: Vec<usize> =
+                    self.inputs.iter().map(|text| floor.predict(text)).collect();
                 let seconds = begun.elapsed().as_secs_f64();
-                Ok(Scored::accuracy("TF-IDF and logistic regression", &labels, expected).timed(seconds, None))
+                Ok(
+                    Scored::accuracy("TF-IDF and logistic regression", &labels, expected)
+                        .timed(seconds, None),
+                )
             });
             floors.push(scored?.with_peak(peak));
         }
@@ -129,14 +177,19 @@ impl Measuring<'_> {
 impl TeacherSide {
     /// What the teacher says to each row, with the recipe's prior correction.
     fn answers(&self, choices: Option<&[String]>) -> Vec<Option<String>> {
-        let answer = |record: &limbeck_store::TraceRecord| match (choices, &record.choice_log_probabilities) {
-            (Some(choices), Some(scores)) => {
-                let corrected = self.prior.apply(&record.prompt.phrasing, scores);
-                choices[likeliest(&corrected)].clone()
-            }
-            _ => record.text.clone(),
-        };
-        self.records.iter().map(|record| record.as_ref().map(answer)).collect()
+        let answer =
+            |record: &limbeck_store::TraceRecord| match (choices, &record.choice_log_probabilities)
+            {
+                (Some(choices), Some(scores)) => {
+                    let corrected = self.prior.apply(&record.prompt.phrasing, scores);
+                    choices[likeliest(&corrected)].clone()
+                }
+                _ => record.text.clone(),
+            };
+        self.records
+            .iter()
+            .map(|record| record.as_ref().map(answer))
+            .collect()
     }
 
     /// What the teacher scores without the correction, for the record.
@@ -149,7 +202,11 @@ impl TeacherSide {
             let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
             Some(likeliest(&scores))
         };
-        let labels: Vec<usize> = self.records.iter().map(|record| label(record).unwrap_or(usize::MAX)).collect();
+        let labels: Vec<usize> = self
+            .records
+            .iter()
+            .map(|record| label(record).unwrap_or(usize::MAX))
+            .collect();
         let raw = Scored::accuracy("teacher", &labels, expected);
         vec![format!(
             "The teacher is scored with the prior correction that its labels got before training; without it, it scores {:.3} ({:.3} to {:.3}).",

@@ -18,26 +18,50 @@ impl Measuring<'_> {
         teacher: &TeacherSide,
         cancel: &CancellationToken,
     ) -> anyhow::Result<Measured> {
-        let whole = |row: usize| teacher.records[row].as_ref().filter(|record| ended(record) && !record.text.is_empty());
-        let rows: Vec<usize> = (0..self.inputs.len()).filter(|&row| whole(row).is_some()).collect();
+        let whole = |row: usize| {
+            teacher.records[row]
+                .as_ref()
+                .filter(|record| ended(record) && !record.text.is_empty())
+        };
+        let rows: Vec<usize> = (0..self.inputs.len())
+            .filter(|&row| whole(row).is_some())
+            .collect();
         if rows.is_empty() {
-            anyhow::bail!("the teacher has no whole answer to the suite `{}`", self.section.name);
+            anyhow::bail!(
+                "the teacher has no whole answer to the suite `{}`",
+                self.section.name
+            );
         }
         let pairs: Vec<(String, String)> = rows
             .iter()
-            .filter_map(|&row| whole(row).map(|record| (self.inputs[row].clone(), record.text.clone())))
+            .filter_map(|&row| {
+                whole(row).map(|record| (self.inputs[row].clone(), record.text.clone()))
+            })
             .collect();
         let student = scored("student", &self.students.trained, &pairs, cancel)?;
-        let untrained = scored("untrained student", &self.students.untrained, &pairs, cancel)?;
+        let untrained = scored(
+            "untrained student",
+            &self.students.untrained,
+            &pairs,
+            cancel,
+        )?;
         let trigram = self.trigram(&pairs)?;
-        let answers = self.students.trained.answer(&self.inputs, self.max_tokens, cancel)?;
+        let answers = self
+            .students
+            .trained
+            .answer(&self.inputs, self.max_tokens, cancel)?;
         let left_out = self.inputs.len() - rows.len();
         let note = "The student is scored on the answers that the teacher gave and ended by itself, end token included.";
         let mut notes = vec![note.to_owned()];
         if left_out > 0 {
-            notes.push(format!("{left_out} rows are left out because the teacher's answer was cut off."));
+            notes.push(format!(
+                "{left_out} rows are left out because the teacher's answer was cut off."
+            ));
         }
-        let said = teacher.records.iter().map(|record| record.as_ref().map(|record| record.text.clone()));
+        let said = teacher
+            .records
+            .iter()
+            .map(|record| record.as_ref().map(|record| record.text.clone()));
         Ok(Measured {
             teacher: teacher.nats(&rows).map(|scored| teacher.timed(scored)),
             student,
@@ -56,10 +80,15 @@ impl Measuring<'_> {
         cancel: &CancellationToken,
     ) -> anyhow::Result<Measured> {
         let share = |name: &str, ended: &[bool]| {
-            Scored::share(name, ended.iter().filter(|&&ended| ended).count(), ended.len())
+            Scored::share(
+                name,
+                ended.iter().filter(|&&ended| ended).count(),
+                ended.len(),
+            )
         };
         let measure = |name: &str, student: &Student| -> anyhow::Result<(Vec<String>, Scored)> {
-            let (answers, peak) = with_peak(|| student.answer(&self.inputs, self.max_tokens, cancel));
+            let (answers, peak) =
+                with_peak(|| student.answer(&self.inputs, self.max_tokens, cancel));
             let answers = answers?;
             let scored = share(name, &answers.ended)
                 .timed(answers.seconds, Some(answers.tokens))
@@ -69,7 +98,10 @@ impl Measuring<'_> {
         let (answers, student) = measure("student", &self.students.trained)?;
         let (_, untrained) = measure("untrained student", &self.students.untrained)?;
         let of_teacher: Vec<bool> = teacher.records.iter().flatten().map(ended).collect();
-        let said = teacher.records.iter().map(|record| record.as_ref().map(|record| record.text.clone()));
+        let said = teacher
+            .records
+            .iter()
+            .map(|record| record.as_ref().map(|record| record.text.clone()));
         Ok(Measured {
             teacher: Some(teacher.timed(share("teacher", &of_teacher))),
             student,
@@ -98,7 +130,10 @@ impl Measuring<'_> {
             .collect();
         let documents = student.sequences(&learnt)?;
         let (scored, peak) = with_peak(|| -> anyhow::Result<Option<Scored>> {
-            let model = KneserNey::train(documents.iter().map(|document| document.tokens.as_slice()), student.vocabulary_size());
+            let model = KneserNey::train(
+                documents.iter().map(|document| document.tokens.as_slice()),
+                student.vocabulary_size(),
+            );
             let begun = std::time::Instant::now();
             let answers: Vec<AnswerNats> = student
                 .sequences(pairs)?
@@ -124,7 +159,9 @@ fn scored(
     let scores = scores?;
     let scored = Scored::nats_per_byte(name, &scores.answers, SEED)
         .ok_or_else(|| anyhow::anyhow!("the suite's answers hold no text"))?;
-    Ok(scored.timed(scores.seconds, Some(scores.tokens)).with_peak(peak))
+    Ok(scored
+        .timed(scores.seconds, Some(scores.tokens))
+        .with_peak(peak))
 }
 
 impl TeacherSide {

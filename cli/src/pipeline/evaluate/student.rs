@@ -33,8 +33,15 @@ impl Students {
 fn load(path: &Path) -> anyhow::Result<Student> {
     let files = ModelFiles::open(path)?;
     let decoder = Decoder::load(&files.config, files.weights.as_ref(), Precision::F32)?;
-    let template = files.chat_template.context("the student has no chat template")?;
-    Ok(Student::new(Arc::new(decoder), files.tokenizer, template, CONCURRENT)?)
+    let template = files
+        .chat_template
+        .context("the student has no chat template")?;
+    Ok(Student::new(
+        Arc::new(decoder),
+        files.tokenizer,
+        template,
+        CONCURRENT,
+    )?)
 }
 
 /// Runs `work` and says how much memory the process had at most meanwhile, in bytes.

@@ -94,7 +94,10 @@ fn without_far_floors<'s>(scores: &[(&'static str, &'s Score)]) -> Vec<&'s Score
         bound(values(), f64::max) - bound(values(), f64::min)
     };
     let mut shown: Vec<&Score> = scores.iter().map(|(_, score)| *score).collect();
-    let first_floor = scores.iter().take_while(|(role, _)| *role != "floor").count();
+    let first_floor = scores
+        .iter()
+        .take_while(|(role, _)| *role != "floor")
+        .count();
     while shown.len() > first_floor.max(1) + 1 {
         let without = |index: usize| {
             let mut rest = shown.clone();
@@ -157,9 +160,17 @@ mod tests {
         };
         assert_eq!(off(&suite), [false, false, true]);
         suite.floors.remove(0);
-        assert_eq!(off(&suite), [false, false], "the only floor stays on the axis");
+        assert_eq!(
+            off(&suite),
+            [false, false],
+            "the only floor stays on the axis"
+        );
         suite.floors.push(score("near", 1.9));
-        assert_eq!(off(&suite), [false, false, false], "two far floors are no outliers");
+        assert_eq!(
+            off(&suite),
+            [false, false, false],
+            "two far floors are no outliers"
+        );
     }
 
     #[test]

@@ -98,7 +98,11 @@ fn result(suite: &Suite, student: &Score) -> String {
     if let Some(teacher) = &suite.teacher {
         sentence.push_str(&format!(", its teacher’s {}", metric.show(teacher.score)));
     } else if let Some(floor) = best_floor(suite) {
-        sentence.push_str(&format!(", that of {} {}", floor.name, metric.show(floor.score)));
+        sentence.push_str(&format!(
+            ", that of {} {}",
+            floor.name,
+            metric.show(floor.score)
+        ));
     }
     if let Some(times) = times_faster(suite) {
         sentence.push_str(&format!(
