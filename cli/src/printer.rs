@@ -58,11 +58,6 @@ impl Printer {
         self
     }
 
-    /// Whether only data, warnings and errors are printed.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// Where progress bars are drawn.
     pub fn bars(&self) -> &MultiProgress {
         &self.bars
@@ -94,7 +89,19 @@ impl Printer {
         if self.json {
             return self.event("info", &format!("{verb} {text}"));
         }
-        self.message(format_args!("{VERB}{verb:>LABEL_WIDTH$}{VERB:#} {text}"));
+        self.labelled(verb, text);
+    }
+
+    /// The line that a finished bar leaves behind.
+    pub(crate) fn labelled(&self, label: &str, text: impl Display) {
+        self.message(format_args!("{VERB}{label:>LABEL_WIDTH$}{VERB:#} {text}"));
+    }
+
+    /// The line that a bar leaves behind which did not come to its end.
+    pub(crate) fn labelled_warning(&self, label: &str, text: impl Display) {
+        self.message(format_args!(
+            "{WARNING}{label:>LABEL_WIDTH$}{WARNING:#} {text}"
+        ));
     }
 
     /// A line on standard error that `--quiet` drops.
@@ -130,7 +137,7 @@ impl Printer {
     pub fn finish(&self, result: anyhow::Result<ExitStatus>) -> ExitStatus {
         match result {
             Ok(status) => status,
-            Err(error) if error.chain().any(<dyn Error>::is::<OutputClosed>) => ExitStatus::Success,
+            Err(error) if is_output_closed(&error) => ExitStatus::Success,
             Err(error) => {
                 self.error(&error);
                 ExitStatus::Error

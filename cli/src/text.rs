@@ -43,7 +43,7 @@ pub fn reveal(text: &str) -> Cow<'_, str> {
                 shown.push(picture.unwrap_or(char::REPLACEMENT_CHARACTER));
             }
             _ if is_unsafe(character) => {
-                shown.push_str(&format!("⟨U+{:04X}⟩", u32::from(character)));
+                shown.extend(["⟨U+", &format!("{:04X}", u32::from(character)), "⟩"]);
             }
             _ => shown.push(character),
         }
@@ -96,7 +96,7 @@ pub fn size(bytes: u64) -> String {
     if unit == 0 {
         return format!("{bytes} B");
     }
-    let decimals = if value < 9.95 { 1 } else { 0 };
+    let decimals = usize::from(value < 9.95);
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 

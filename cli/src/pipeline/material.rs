@@ -276,7 +276,7 @@ async fn fetch_table(run: &Pipeline, table: &impl SourceTable) -> anyhow::Result
 
 async fn fetch(run: &Pipeline, source: &str, sha256: Option<&str>) -> anyhow::Result<Fetched> {
     let source = Source::parse(source)?;
-    let reporter = FetchBar::new(run.progress.clone());
+    let reporter = FetchBar::new(&run.progress);
     Ok(run
         .cache
         .fetch(&source, sha256, run.recipe.folder(), &reporter)

@@ -2,54 +2,54 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{End, Meter, View};
-use crate::printer::LABEL_WIDTH;
+use crate::printer::{LABEL_WIDTH, Printer};
 use crate::text;
 
 /// Bars are redrawn with new numbers at most this often; indicatif has its own limit, and formatting costs too.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// Length of a full bar for indicatif, which draws only the share.
+const FULL: u32 = 10_000;
 const TICK: Duration = Duration::from_millis(120);
 
 /// Draws one stage.
 pub(super) struct Bar {
-    bar: ProgressBar,
+    printer: Printer,
+    line: ProgressBar,
     last: Option<Instant>,
-    has_total: bool,
 }
 
 impl Bar {
-    pub(super) fn new(bars: &MultiProgress) -> Self {
+    pub(super) fn new(printer: &Printer) -> Self {
         Self {
-            bar: bars.add(ProgressBar::no_length()),
+            printer: printer.clone(),
+            line: printer.bars().add(ProgressBar::no_length()),
             last: None,
-            has_total: false,
         }
     }
 
     fn draw(&mut self, meter: &Meter, now: Instant) {
-        if let Some(total) = meter.total() {
-            if !self.has_total {
-                self.has_total = true;
-                self.bar.set_style(style_with_total());
-            }
-            self.bar.set_length(total.max(1));
-            // An empty stage is a full bar.
-            let position = if total == 0 { 1 } else { meter.position() };
-            self.bar.set_position(position);
+        if let Some(share) = meter.share() {
+            self.line.set_position((share * f64::from(FULL)) as u64);
         }
-        self.bar.set_message(numbers(meter, now));
+        self.line.set_message(numbers(meter, now));
     }
 }
 
 impl View for Bar {
     fn started(&mut self, meter: &Meter) {
-        self.bar.set_style(style_without_total());
-        self.bar
-            .set_prefix(format!("{:>LABEL_WIDTH$}", meter.name()));
+        if meter.total().is_some() {
+            self.line.set_length(FULL.into());
+            self.line.set_style(style_with_total());
+        } else {
+            self.line.set_style(style_without_total());
+        }
+        let name = format!("{:>LABEL_WIDTH$}", meter.name());
+        self.line.set_prefix(name);
         self.draw(meter, Instant::now());
-        self.bar.enable_steady_tick(TICK);
+        self.line.enable_steady_tick(TICK);
     }
 
     fn updated(&mut self, meter: &Meter, now: Instant) {
@@ -63,12 +63,14 @@ impl View for Bar {
     }
 
     fn finished(&mut self, meter: &Meter, end: &End, now: Instant) {
-        let style = match end {
-            End::Done(_) => style_done(),
-            End::Stopped => style_stopped(),
-        };
-        self.bar.set_style(style);
-        self.bar.finish_with_message(summary(meter, end, now));
+        // The bar gives way to a line that stays where it is: later lines come below it, in the order of events.
+        self.line.finish_and_clear();
+        self.printer.bars().remove(&self.line);
+        let summary = summary(meter, end, now);
+        match end {
+            End::Done(_) => self.printer.labelled(meter.name(), summary),
+            End::Stopped => self.printer.labelled_warning(meter.name(), summary),
+        }
     }
 }
 
@@ -109,19 +111,12 @@ fn summary(meter: &Meter, end: &End, now: Instant) -> String {
 }
 
 fn style_with_total() -> ProgressStyle {
-    style("{prefix:.cyan.bold} {bar:24.cyan/238} {wide_msg}").progress_chars("━╸━")
+    // The rest of the bar is a thinner line, so that it can be told from the bar without colours.
+    style("{prefix:.cyan.bold} {bar:16.cyan/238} {wide_msg}").progress_chars("━╸─")
 }
 
 fn style_without_total() -> ProgressStyle {
     style("{prefix:.cyan.bold} {spinner:.cyan} {wide_msg}").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
-}
-
-fn style_done() -> ProgressStyle {
-    style("{prefix:.green.bold} {wide_msg}")
-}
-
-fn style_stopped() -> ProgressStyle {
-    style("{prefix:.yellow.bold} {wide_msg}")
 }
 
 fn style(template: &'static str) -> ProgressStyle {
@@ -152,36 +147,35 @@ mod tests {
         let mut download = Meter::new("fetch", None, "bytes", start);
         download.set_position(31_400_000, at(10));
         lines.push(numbers(&download, at(10)));
-        expect![[r#"
+        expect![[r"
             0/3,000 prompts
             1,500/3,000 prompts  50.0/s  30 s left
             3,000/3,000 prompts  50.0/s  2 failed
             3,000 traces  1 min 0 s
             3,000 prompts  1 min 0 s
             stopped after 3,000 prompts  1 min 0 s
-            31 MB  3.1 MB/s"#]]
+            31 MB  3.1 MB/s"]]
         .assert_eq(&lines.join("\n"));
     }
 
     #[test]
     fn every_template_is_valid_through_the_life_of_a_bar() {
-        let bars = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+        let printer = Printer::new(true);
         let start = Instant::now();
-        for (total, end) in [
-            (None, End::Stopped),
-            (Some(0), End::Done(String::new())),
-            (Some(3), End::Done("three".into())),
+        for (total, position, filled) in [
+            (None, 2, 0),
+            (Some(0), 0, 10_000),
+            (Some(4), 1, 2_500),
+            (Some(4), 9, 10_000),
         ] {
-            let mut meter = Meter::new("train", None, "steps", start);
-            let mut bar = Bar::new(&bars);
+            let mut meter = Meter::new("train", total, "steps", start);
+            let mut bar = Bar::new(&printer);
             bar.started(&meter);
-            if let Some(total) = total {
-                meter.set_total(total);
-            }
+            meter.set_position(position, start);
             bar.updated(&meter, start);
-            assert_eq!(bar.bar.length(), total.map(|total| total.max(1)));
-            bar.finished(&meter, &end, start);
-            assert!(bar.bar.is_finished());
+            assert_eq!(bar.line.position(), filled, "{position} of {total:?}");
+            bar.finished(&meter, &End::Done(String::new()), start);
+            assert!(bar.line.is_finished());
         }
     }
 }

@@ -135,10 +135,6 @@ impl Meter {
         }
     }
 
-    pub(super) fn set_total(&mut self, total: u64) {
-        self.total = Some(total);
-    }
-
     pub(super) fn set_reused(&mut self, reused: u64, now: Instant) {
         self.position = self.position.saturating_sub(self.reused) + reused;
         self.reused = reused;

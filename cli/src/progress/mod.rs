@@ -35,16 +35,11 @@ impl Progress {
         }
     }
 
-    /// How progress is shown.
-    pub fn mode(&self) -> ProgressMode {
-        self.mode
-    }
-
     /// Begins a stage of `total` units (prompts, steps, `bytes`), or of an unknown number.
     pub fn stage(&self, name: &str, total: Option<u64>, unit: &'static str) -> StageBar {
         let meter = Meter::new(name, total, unit, Instant::now());
         let view: Box<dyn View> = match self.mode {
-            ProgressMode::Bars => Box::new(bars::Bar::new(self.printer.bars())),
+            ProgressMode::Bars => Box::new(bars::Bar::new(&self.printer)),
             ProgressMode::Plain => Box::new(plain::Plain::new(self.printer.clone())),
             ProgressMode::Json => Box::new(json::JsonLines::new(self.printer.clone())),
             ProgressMode::None => Box::new(Silent),
@@ -99,11 +94,6 @@ impl StageBar {
         Self {
             shared: Arc::new(Mutex::new(shared)),
         }
-    }
-
-    /// The total, when it is known only later, or changes.
-    pub fn set_total(&self, total: u64) {
-        self.update(|meter, _| meter.set_total(total));
     }
 
     /// Units that were there already (answered in an earlier run): they count as done, and not in the rate.

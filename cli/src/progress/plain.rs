@@ -57,7 +57,7 @@ fn started_line(meter: &Meter) -> String {
 }
 
 fn progress_line(meter: &Meter, now: Instant) -> String {
-    let mut line = match (meter.total(), meter.share()) {
+    let mut parts = vec![match (meter.total(), meter.share()) {
         (Some(total), Some(share)) => format!(
             "{}: {} of {} ({:.0} %)",
             meter.name(),
@@ -70,18 +70,17 @@ fn progress_line(meter: &Meter, now: Instant) -> String {
             meter.name(),
             meter.count_with_unit(meter.position())
         ),
-    };
-    if let Some(rate) = meter.rate(now) {
-        line.push_str(", ");
-        line.push_str(&meter.per_second(rate));
-    }
-    if let Some(left) = meter.time_left(now) {
-        line.push_str(&format!(", {} left", text::duration(left)));
-    }
+    }];
+    parts.extend(meter.rate(now).map(|rate| meter.per_second(rate)));
+    parts.extend(
+        meter
+            .time_left(now)
+            .map(|left| format!("{} left", text::duration(left))),
+    );
     if !meter.message().is_empty() {
-        line.push_str(&format!(", {}", meter.message()));
+        parts.push(meter.message().to_owned());
     }
-    line
+    parts.join(", ")
 }
 
 fn finished_line(meter: &Meter, end: &End, now: Instant) -> String {

@@ -94,7 +94,8 @@ fn train() -> Train {
                 step: u64::from(step) * 4,
                 tokens: u64::from(step) * 2100,
                 train_loss: rounded(0.44 + 0.30 * (-t / 40.0).exp() + wiggle * (1.0 - t / 400.0)),
-                held_out: (step % 15 == 0)
+                held_out: step
+                    .is_multiple_of(15)
                     .then(|| rounded(0.49 + 0.2 * (-t / 45.0).exp() + t * 1e-4)),
             }
         })

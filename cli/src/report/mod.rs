@@ -270,6 +270,10 @@ pub struct Suite {
 }
 
 /// One score with its 95 % confidence interval.
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of `report.json`, where `score` is what the entry is about"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Score {
     /// Whose.

@@ -83,7 +83,7 @@ fn scores(suite: &Suite) -> String {
             score.peak_rss_bytes.map(text::size).unwrap_or_default(),
         ]);
     }
-    finished(table)
+    finished(&table)
 }
 
 fn files(report: &Report) -> String {
@@ -102,7 +102,7 @@ fn files(report: &Report) -> String {
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(CellAlignment::Left);
     }
-    finished(table)
+    finished(&table)
 }
 
 /// A table without lines, its first column to the left and the others to the right.
@@ -117,7 +117,7 @@ fn columns(header: [&str; 5]) -> Table {
     table
 }
 
-fn finished(table: Table) -> String {
+fn finished(table: &Table) -> String {
     table.trim_fmt()
 }
 
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_summary_of_a_run() {
-        expect![[r#"
+        expect![[r"
             human-labels: Accuracy, 1,000 rows, higher is better
                                             score  95 % interval  requests/s  memory
              smollm2                       81.2 %    78.7–83.6 %        9.84  742 MB
@@ -144,7 +144,7 @@ mod tests {
              gguf:f16     2.9 MB    15,020            4.1e-4  export/support-sentiment-f16.gguf
              gguf:q8_0    1.6 MB    15,400             0.018  export/support-sentiment-q8_0.gguf
 
-            All 4 gates passed"#]]
+            All 4 gates passed"]]
         .assert_eq(&summary(&fixture::full()));
     }
 
@@ -152,7 +152,7 @@ mod tests {
     fn the_summary_names_what_was_missed() {
         let report = fixture::generative();
         assert!(!report.gates_passed() && fixture::full().gates_passed());
-        expect![[r#"
+        expect![[r"
             held-out-stories: Nats per byte of the teacher’s answers, 1,000 rows, lower is better
                                  score  95 % interval  requests/s  memory
              student             0.424    0.410–0.440
@@ -165,7 +165,7 @@ mod tests {
              gguf:q8_0    1.6 MB    15,400             0.018  export/support-sentiment-q8_0.gguf
 
             1 of 3 gates missed
-              missed: 0.424 nats a byte is more than 0.9 of the best floor (0.400) (held-out-stories)"#]].assert_eq(&summary(&report));
+              missed: 0.424 nats a byte is more than 0.9 of the best floor (0.400) (held-out-stories)"]].assert_eq(&summary(&report));
     }
 
     #[test]

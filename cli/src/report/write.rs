@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
-use schemars::Schema;
 
 use super::{Report, html};
 
@@ -29,11 +28,6 @@ impl Report {
         let (json, html) = (self.to_json()?, self.to_html()?);
         replace(&dir.join("report.json"), json.as_bytes())?;
         replace(&dir.join("report.html"), html.as_bytes())
-    }
-
-    /// The JSON schema of `report.json`.
-    pub fn schema() -> Schema {
-        schemars::schema_for!(Self)
     }
 }
 

@@ -57,7 +57,6 @@ fn share(text: &str) -> Result<f32, String> {
 /// line, each by itself.
 pub fn run(args: &ChatArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let files = ModelFiles::open(&args.model)
-        .with_context(|| format!("cannot open `{}`", args.model.display()))
         .hint("MODEL is a `.gguf` file, or a folder with `config.json`, `model.safetensors` and `tokenizer.json`")?;
     let decoder = Decoder::load(&files.config, files.weights.as_ref(), Precision::Auto)?;
     let interactive = is_interactive();

@@ -191,17 +191,16 @@ impl Speaker {
     }
 
     fn encode(&self) -> anyhow::Result<Vec<u32>> {
-        let tokens = match &self.template {
-            Some(template) => template
+        let tokens = if let Some(template) = &self.template {
+            template
                 .encode(&self.tokenizer, &self.messages, true)
-                .context("the model’s chat template cannot render this chat")?,
-            None => {
-                let text = self.messages.last().map_or("", |message| &message.content);
-                let bos = self.tokenizer.bos();
-                bos.into_iter()
-                    .chain(self.tokenizer.encode(text, false))
-                    .collect()
-            }
+                .context("the model’s chat template cannot render this chat")?
+        } else {
+            let text = self.messages.last().map_or("", |message| &message.content);
+            let bos = self.tokenizer.bos();
+            bos.into_iter()
+                .chain(self.tokenizer.encode(text, false))
+                .collect()
         };
         anyhow::ensure!(!tokens.is_empty(), "the message is empty");
         Ok(tokens)

@@ -12,9 +12,9 @@ pub struct FetchBar {
 
 impl FetchBar {
     /// The bar begins with the download; a file that is in the cache shows none.
-    pub fn new(progress: Progress) -> Self {
+    pub fn new(progress: &Progress) -> Self {
         Self {
-            late: Late::new(&progress),
+            late: Late::new(progress),
         }
     }
 }
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_download_counts_its_bytes_and_a_cached_file_shows_nothing() {
-        let bar = FetchBar::new(silent());
+        let bar = FetchBar::new(&silent());
         bar.finished();
         bar.waiting("pypi:a==1#b/model.gguf");
         bar.started("pypi:a==1#b/model.gguf", Some(100));

@@ -57,21 +57,24 @@ impl HarvestReporter for HarvestBar {
 /// `3,000 answers, 600 of them from before  412 tokens/s`
 fn harvested(summary: &HarvestSummary) -> String {
     let answered = summary.asked - summary.failed.min(summary.asked);
-    let mut line = format!("{} answers", text::grouped(answered + summary.reused));
+    let mut parts = vec![format!(
+        "{} answers",
+        text::grouped(answered + summary.reused)
+    )];
     match summary.reused {
         0 => {}
-        _ if answered == 0 => line.push_str(", all from before"),
-        reused => line.push_str(&format!(", {} of them from before", text::grouped(reused))),
+        _ if answered == 0 => parts.push("all from before".to_owned()),
+        reused => parts.push(format!("{} of them from before", text::grouped(reused))),
     }
     if summary.failed > 0 {
-        line.push_str(&format!(", {} failed", text::grouped(summary.failed)));
+        parts.push(format!("{} failed", text::grouped(summary.failed)));
     }
     let tokens = summary.prompt_tokens + summary.completion_tokens;
     if tokens > 0 && summary.seconds > 0.0 {
         let rate = tokens as f64 / summary.seconds;
-        line.push_str(&format!(", {} tokens/s", text::number(rate)));
+        parts.push(format!("{} tokens/s", text::number(rate)));
     }
-    line
+    parts.join(", ")
 }
 
 #[cfg(test)]

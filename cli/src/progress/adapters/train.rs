@@ -51,19 +51,18 @@ impl TrainReporter for TrainBar {
 
 /// `920 steps, loss 0.447, held out 0.501, 18,240 tokens/s`
 fn trained(report: &TrainReport) -> String {
-    let mut line = format!(
-        "{} steps, loss {:.3}",
-        text::grouped(report.steps as u64),
-        report.final_loss
-    );
+    let mut parts = vec![
+        format!("{} steps", text::grouped(report.steps as u64)),
+        format!("loss {:.3}", report.final_loss),
+    ];
     if let Some(loss) = report.best_held_out {
-        line.push_str(&format!(", held out {loss:.3}"));
+        parts.push(format!("held out {loss:.3}"));
     }
-    line.push_str(&format!(
-        ", {} tokens/s",
+    parts.push(format!(
+        "{} tokens/s",
         text::number(report.tokens_per_second)
     ));
-    line
+    parts.join(", ")
 }
 
 #[cfg(test)]

@@ -77,18 +77,14 @@ fn describe_loss(train: &[(f64, f64)], held_out: &[(f64, f64)]) -> String {
         [] => String::new(),
     };
     let steps = train.last().map_or(0, |last| last.0 as u64);
-    let mut description = format!(
+    let mut parts = vec![format!(
         "Loss over {} steps: training loss {}",
         text::grouped(steps),
         ends(train)
-    );
-    if let Some(best) = held_out.iter().map(|point| point.1).reduce(f64::min) {
-        description.push_str(&format!(
-            "; held-out loss {}, lowest {best:.3}",
-            ends(held_out)
-        ));
-    }
-    description
+    )];
+    let best = held_out.iter().map(|point| point.1).reduce(f64::min);
+    parts.extend(best.map(|best| format!("held-out loss {}, lowest {best:.3}", ends(held_out))));
+    parts.join("; ")
 }
 
 /// (step, loss) where the loss is a number; a diverged run has others, and still gets its page.

@@ -89,28 +89,26 @@ pub(super) fn lede(report: &Report) -> Vec<String> {
 /// `On 1,000 held-out rows its accuracy is 79.7 %, its teacher’s 81.2 %, …`
 fn result(suite: &Suite, student: &Score) -> String {
     let metric = suite.metric;
-    let mut sentence = format!(
+    let mut parts = vec![format!(
         "On {} held-out rows its {} is {}",
         text::grouped(suite.n),
         metric.noun(),
         metric.show(student.score),
-    );
+    )];
     if let Some(teacher) = &suite.teacher {
-        sentence.push_str(&format!(", its teacher’s {}", metric.show(teacher.score)));
+        parts.push(format!("its teacher’s {}", metric.show(teacher.score)));
     } else if let Some(floor) = best_floor(suite) {
-        sentence.push_str(&format!(
-            ", that of {} {}",
+        parts.push(format!(
+            "that of {} {}",
             floor.name,
             metric.show(floor.score)
         ));
     }
-    if let Some(times) = times_faster(suite) {
-        sentence.push_str(&format!(
-            ", and it answers {} times as many requests a second",
-            text::number(times)
-        ));
-    }
-    sentence + "."
+    parts.extend(times_faster(suite).map(|times| {
+        let times = text::number(times);
+        format!("and it answers {times} times as many requests a second")
+    }));
+    parts.join(", ") + "."
 }
 
 fn best_floor(suite: &Suite) -> Option<&Score> {
