@@ -72,6 +72,7 @@ impl Tokenizer {
                 parts.tokens.len()
             )));
         }
+        check_merges(&parts, &ids)?;
         let is_control = |id: u32| parts.control.contains(&id);
         let bytes = (0..)
             .zip(&parts.tokens)
@@ -243,6 +244,26 @@ impl fmt::Debug for Tokenizer {
             .field("pre", &self.inner.parts.pre)
             .finish_non_exhaustive()
     }
+}
+
+/// Checks that every merge joins two ordinary tokens into a third. The library checks this too, but panics where the
+/// joined text is longer than every token.
+fn check_merges(parts: &TokenizerParts, ids: &HashMap<String, u32>) -> Result<(), ModelError> {
+    let is_ordinary = |token: &str| ids.get(token).is_some_and(|id| !parts.control.contains(id));
+    let mut joined = String::new();
+    for (left, right) in &parts.merges {
+        joined.clear();
+        joined.push_str(left);
+        joined.push_str(right);
+        for token in [left, right, &joined] {
+            if !is_ordinary(token) {
+                return Err(ModelError::tokenizer(format!(
+                    "the merge of {left:?} and {right:?} needs the ordinary token {token:?}, which is not there"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn control_matcher(

@@ -115,13 +115,16 @@ fn parts_that_do_not_fit_are_refused() {
     assert!(refused(|p| p.eos = 9_999).contains("the eos token is 9999, but there are 268 tokens"));
     assert!(refused(|p| p.bos = Some(u32::MAX)).contains("the bos token"));
     assert!(refused(|p| _ = p.control.insert(5_000)).contains("the control token is 5000"));
-    assert!(refused(|p| p.merges[0].0 = "the".into()).contains("out of vocabulary"));
+    assert!(refused(|p| p.merges[0].0 = "the".into()).contains("needs the ordinary token"));
     assert!(refused(|p| p.tokens[9] = p.tokens[10].clone()).contains("there twice"));
     assert!(refused(|p| p.tokens[260] = String::new()).contains("token 260 is empty"));
     assert!(refused(|p| p.tokens.clear()).contains("there are 0 tokens"));
+    let long = refused(|p| p.merges[0].0 = "Ġtheee".repeat(20));
+    assert!(long.contains("needs the ordinary token"), "{long}");
     // A merge must not make a control token out of text.
     assert!(
-        refused(|p| _ = p.control.insert(p.tokens.len() as u32 - 1)).contains("out of vocabulary")
+        refused(|p| _ = p.control.insert(p.tokens.len() as u32 - 1))
+            .contains("needs the ordinary token")
     );
 }
 
@@ -192,7 +195,7 @@ fn tokenizer_json_that_means_something_else_is_refused() {
     assert!(refused("/normalizer", json!({"type": "NFC"})).contains("normalizer"));
     assert!(refused("/pre_tokenizer", json!({"type": "Whitespace"})).contains("Whitespace"));
     assert!(refused("/model/merges", json!([["a"]])).contains("not two tokens"));
-    assert!(refused("/model/merges", json!(["a b c"])).contains("out of vocabulary"));
+    assert!(refused("/model/merges", json!(["a b c"])).contains("needs the ordinary token"));
     assert!(refused("/model/vocab/he", json!(400)).contains("without a gap"));
     assert!(refused("/added_tokens/0/id", json!(-1)).contains("no content or id"));
 }
