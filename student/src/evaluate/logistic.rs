@@ -99,7 +99,9 @@ impl Gradient for Problem<'_> {
         let mut errors = vec![0.0; self.classes];
         for (row, label) in self.rows.iter().zip(self.labels) {
             log_probabilities(weights, row, &mut errors);
-            errors.iter_mut().for_each(|value| *value = value.exp());
+            for error in &mut errors {
+                *error = error.exp();
+            }
             errors[*label] -= 1.0;
             for (column, value) in with_intercept(row, self.width) {
                 let at = column * self.classes;
@@ -128,7 +130,9 @@ fn log_probabilities(weights: &[f64], row: &SparseRow, scores: &mut [f64]) {
             .map(|score| (score - most).exp())
             .sum::<f64>()
             .ln();
-    scores.iter_mut().for_each(|score| *score -= total);
+    for score in scores {
+        *score -= total;
+    }
 }
 
 fn with_intercept(row: &SparseRow, width: usize) -> impl Iterator<Item = (usize, f64)> {
@@ -145,7 +149,7 @@ mod tests {
             .map(|at: usize| {
                 let value = (at * 7 % 11) as f64 / 11.0;
                 let row = vec![(at % 3, 1.0 - value), (2 - at % 2, value)];
-                (row, (at % 3 + usize::from(at % 7 == 0)) % 3)
+                (row, (at % 3 + usize::from(at.is_multiple_of(7))) % 3)
             })
             .unzip()
     }

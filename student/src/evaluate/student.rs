@@ -126,8 +126,9 @@ impl Student {
 
     /// The likeliest of `choices` for each input.
     ///
-    /// The probability of a choice is that of its tokens; where one choice begins another, the end token after each is
-    /// part of the question, and only there, since it costs a forward pass.
+    /// The probability of a choice is that of the answer beginning as no other choice does: its tokens, and its end
+    /// token where it begins another, up to the first that tells it apart. What follows is certain to a student that
+    /// has learnt the choices, and would cost a forward pass.
     pub fn label(
         &self,
         inputs: &[String],
@@ -279,25 +280,29 @@ impl Student {
             choices: choices.to_vec(),
             reason,
         };
-        let encode = |choice: &String| self.tokenizer.encode(choice, false);
-        let mut encoded: Vec<Vec<u32>> = choices.iter().map(encode).collect();
-        if encoded.is_empty() {
+        if choices.is_empty() {
             return Err(refuse("there is none"));
         }
-        if encoded.iter().any(Vec::is_empty) {
+        if choices.iter().any(String::is_empty) {
             return Err(refuse("one is empty"));
         }
-        let begins = |(at, choice): (usize, &Vec<u32>)| {
-            let others = encoded.iter().enumerate().filter(|(other, _)| *other != at);
-            others
-                .into_iter()
-                .any(|(_, other)| other.starts_with(choice))
+        let whole = |choice: &String| {
+            let mut tokens = self.tokenizer.encode(choice, false);
+            tokens.push(self.tokenizer.eos());
+            tokens
         };
-        if encoded.iter().enumerate().any(begins) {
-            let end = self.tokenizer.eos();
-            encoded.iter_mut().for_each(|choice| choice.push(end));
-        }
-        Ok(encoded)
+        let whole: Vec<Vec<u32>> = choices.iter().map(whole).collect();
+        let telling = |at: usize| {
+            let shared = |other: &Vec<u32>| {
+                let pairs = whole[at].iter().zip(other);
+                pairs.take_while(|(a, b)| a == b).count()
+            };
+            let others = whole.iter().enumerate().filter(|(other, _)| *other != at);
+            let longest = others.map(|(_, other)| shared(other)).max().unwrap_or(0);
+            whole[at].get(..=longest).map(<[u32]>::to_vec)
+        };
+        let telling: Option<Vec<Vec<u32>>> = (0..whole.len()).map(telling).collect();
+        telling.ok_or_else(|| refuse("two are the same"))
     }
 
     /// Puts `task` to every input, each cut to leave `reserved` tokens; the outputs come in the order of the inputs.

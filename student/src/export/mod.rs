@@ -85,7 +85,7 @@ pub enum ExportError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: ModelError,
+        source: Box<ModelError>,
     },
     /// The file computes something else than the trained weights.
     #[error(
@@ -120,6 +120,13 @@ pub enum ExportError {
 }
 
 impl ExportError {
+    fn model(path: &Path) -> impl Fn(ModelError) -> Self + Copy {
+        move |source| Self::Model {
+            path: path.to_owned(),
+            source: Box::new(source),
+        }
+    }
+
     fn io(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io {
@@ -147,10 +154,7 @@ pub fn export(
         return Err(ExportError::NoFormats);
     }
     let staging = Staging::beside(destination)?;
-    let verifier = Verifier::new(model, probes).map_err(|source| ExportError::Model {
-        path: destination.to_owned(),
-        source,
-    })?;
+    let verifier = Verifier::new(model, probes).map_err(ExportError::model(destination))?;
     let mut exported: Vec<Exported> = Vec::with_capacity(formats.len());
     for &format in formats {
         if cancel.is_cancelled() {
@@ -164,10 +168,7 @@ pub fn export(
             staging.path().join(&file_name),
             destination.join(&file_name),
         );
-        write(&model, format, &path).map_err(|source| ExportError::Model {
-            path: shown.clone(),
-            source,
-        })?;
+        write(&model, format, &path).map_err(ExportError::model(&shown))?;
         let findings = verifier.check(&path, &shown, format)?;
         let (bytes, sha256) = measure(&path).map_err(ExportError::io(&path))?;
         exported.push(Exported {

@@ -48,13 +48,9 @@ impl Staging {
         let publish = || -> io::Result<()> {
             sync_folder(self.folder.path())?;
             let parent = self.folder.path().parent().map(Path::to_owned);
-            if !destination.exists() {
-                fs::rename(self.folder.keep(), &destination)?;
-            } else {
-                let old = TempDir::with_prefix_in(
-                    ".limbeck-old-",
-                    parent.as_deref().unwrap_or(Path::new(".")),
-                )?;
+            if destination.exists() {
+                let beside = parent.as_deref().unwrap_or(Path::new("."));
+                let old = TempDir::with_prefix_in(".limbeck-old-", beside)?;
                 let aside = old.path().join("export");
                 fs::rename(&destination, &aside)?;
                 if let Err(error) = fs::rename(self.folder.path(), &destination) {
@@ -62,6 +58,9 @@ impl Staging {
                     return Err(error);
                 }
                 // It has moved: there is nothing left to remove under its old name.
+                let _ = self.folder.keep();
+            } else {
+                fs::rename(self.folder.path(), &destination)?;
                 let _ = self.folder.keep();
             }
             parent.map_or(Ok(()), |parent| sync_entry(&parent))

@@ -100,10 +100,7 @@ impl<'a> Verifier<'a> {
         shown: &Path,
         format: ExportFormat,
     ) -> Result<Findings, ExportError> {
-        let failed = |source| ExportError::Model {
-            path: shown.to_owned(),
-            source,
-        };
+        let failed = ExportError::model(shown);
         let opened = match format {
             ExportFormat::Safetensors => path.parent().unwrap_or(path),
             ExportFormat::Gguf(_) => path,
@@ -114,49 +111,19 @@ impl<'a> Verifier<'a> {
         let loaded = Arc::new(load(Precision::F32).map_err(failed)?);
         let found = self.compare(&self.decoder, &loaded).map_err(failed)?;
         let rounding = match format {
-            ExportFormat::Safetensors => found.difference,
+            ExportFormat::Safetensors => found,
             ExportFormat::Gguf(_) => self.compare_rounded(&loaded, path).map_err(failed)?,
         };
-        let judge = |difference: f32, limit: f32, against| {
-            // Written so that NaN fails.
-            if difference <= limit {
-                return Ok(());
-            }
-            Err(ExportError::Logits {
-                path: shown.to_owned(),
-                difference,
-                limit,
-                against,
-            })
-        };
-        judge(
-            rounding,
-            SAME_ROUNDING,
-            "the trained weights rounded as the file rounds them",
-        )?;
-        match format {
-            ExportFormat::Safetensors | ExportFormat::Gguf(GgufKind::F32) => {
-                judge(found.difference, EXACT, "the trained weights")?;
-            }
-            ExportFormat::Gguf(GgufKind::F16) => {
-                let limit = HALF_PRECISION * found.largest.max(1.0);
-                judge(found.difference, limit, "the trained weights")?;
-            }
-            ExportFormat::Gguf(GgufKind::Q8_0 | GgufKind::Q4_0) => {}
-        }
-        let continued =
-            greedy(&loaded, &self.prompts, self.model.tokenizer.eos()).map_err(failed)?;
-        let same = self
-            .greedy
-            .iter()
-            .zip(&continued)
-            .filter(|(a, b)| a == b)
-            .count();
+        judge_logits(found, rounding, format, shown)?;
+        let end = self.model.tokenizer.eos();
+        let continued = greedy(&loaded, &self.prompts, end).map_err(failed)?;
+        let pairs = self.greedy.iter().zip(&continued);
+        let same = pairs.filter(|(ours, theirs)| ours == theirs).count();
         drop(loaded);
         let fast = Arc::new(load(Precision::Auto).map_err(failed)?);
         Ok(Findings {
             max_logit_difference: found.difference,
-            max_rounding_difference: rounding,
+            max_rounding_difference: rounding.difference,
             greedy_agreement: same as f64 / self.greedy.len().max(1) as f64,
             tokens_per_second: self.speed(&fast).map_err(failed)?,
         })
@@ -193,10 +160,7 @@ impl<'a> Verifier<'a> {
         let Some(template) = &files.chat_template else {
             return Err(differs("chat template", "there is none".to_owned()));
         };
-        let failed = |source| ExportError::Model {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = ExportError::model(path);
         for text in &self.texts {
             let render = |template: &ChatTemplate, tokenizer: &Tokenizer| {
                 let (user, assistant) = (ChatMessage::new("user", *text), "An answer.");
@@ -213,13 +177,13 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// The largest logit difference to the trained weights rounded as `path` rounds them.
-    fn compare_rounded(&self, loaded: &Decoder, path: &Path) -> Result<f32, ModelError> {
+    /// Compares with the trained weights rounded as the file at `path` rounds them.
+    fn compare_rounded(&self, loaded: &Decoder, path: &Path) -> Result<Comparison, ModelError> {
         let file = GgufFile::open(path)?;
         let model = &self.model;
         let weights = RoundTripped::new(model.weights, &file, model.config);
         let rounded = Decoder::load(model.config, &weights, Precision::F32)?;
-        Ok(self.compare(&rounded, loaded)?.difference)
+        self.compare(&rounded, loaded)
     }
 
     fn compare(&self, ours: &Decoder, theirs: &Decoder) -> Result<Comparison, ModelError> {
@@ -243,7 +207,7 @@ impl<'a> Verifier<'a> {
             .map(|prompt| prompt[..prompt.len().min(length)].to_vec())
             .collect();
         let start = Instant::now();
-        let answers = continue_all(decoder, &prompts, SPEED_TOKENS, Vec::new())?;
+        let answers = continue_all(decoder, &prompts, SPEED_TOKENS, &[])?;
         let tokens: usize = answers.iter().map(Vec::len).sum();
         Ok(tokens as f64 / start.elapsed().as_secs_f64())
     }
@@ -274,12 +238,47 @@ impl Comparison {
     }
 }
 
+/// Refuses logits too far from those of the trained weights (`found`), or of the trained weights rounded as the file
+/// rounds them (`rounding`).
+fn judge_logits(
+    found: Comparison,
+    rounding: Comparison,
+    format: ExportFormat,
+    shown: &Path,
+) -> Result<(), ExportError> {
+    let trained = match format {
+        ExportFormat::Safetensors | ExportFormat::Gguf(GgufKind::F32) => EXACT,
+        ExportFormat::Gguf(GgufKind::F16) => HALF_PRECISION * found.largest.max(1.0),
+        // What these lose is for the metrics to say.
+        ExportFormat::Gguf(GgufKind::Q8_0 | GgufKind::Q4_0) => f32::INFINITY,
+    };
+    let limits = [
+        (
+            rounding.difference,
+            SAME_ROUNDING,
+            "the trained weights rounded as the file rounds them",
+        ),
+        (found.difference, trained, "the trained weights"),
+    ];
+    for (difference, limit, against) in limits {
+        if difference > limit {
+            return Err(ExportError::Logits {
+                path: shown.to_owned(),
+                difference,
+                limit,
+                against,
+            });
+        }
+    }
+    Ok(())
+}
+
 fn greedy(
     decoder: &Arc<Decoder>,
     prompts: &[Vec<u32>],
     end: u32,
 ) -> Result<Vec<Vec<u32>>, ModelError> {
-    continue_all(decoder, prompts, GREEDY_TOKENS, vec![end])
+    continue_all(decoder, prompts, GREEDY_TOKENS, &[end])
 }
 
 /// The greedy continuation of each prompt.
@@ -287,7 +286,7 @@ fn continue_all(
     decoder: &Arc<Decoder>,
     prompts: &[Vec<u32>],
     max_tokens: usize,
-    stop_tokens: Vec<u32>,
+    stop_tokens: &[u32],
 ) -> Result<Vec<Vec<u32>>, ModelError> {
     let mut batcher = Batcher::new(Arc::clone(decoder), None, SPEED_SEQUENCES);
     let mut waiting = prompts.iter().enumerate();
@@ -308,7 +307,7 @@ fn continue_all(
                         max_tokens,
                         top_logprobs: 0,
                     },
-                    stop_tokens: stop_tokens.clone(),
+                    stop_tokens: stop_tokens.to_vec(),
                     stop: Vec::new(),
                 },
             })?;

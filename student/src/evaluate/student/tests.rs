@@ -60,10 +60,11 @@ fn labels_are_the_likeliest_choices() {
         let expected: Vec<f32> = choices
             .iter()
             .map(|choice| {
+                // The first token of each tells it apart.
                 log_probability(
                     &decoder,
                     &prompt(input),
-                    &tiny_tokenizer().encode(choice, false),
+                    &tiny_tokenizer().encode(choice, false)[..1],
                 )
             })
             .collect();
@@ -79,17 +80,19 @@ fn labels_are_the_likeliest_choices() {
 }
 
 #[test]
-fn choices_that_begin_others_are_told_apart_by_their_end() {
-    let choices = strings(["a", "ab"]);
+fn choices_are_read_until_they_are_told_apart() {
+    let choices = strings(["a", "abc", "abd", "x"]);
     let cancel = CancellationToken::new();
     let labelled = student(1)
         .label(&strings(["x"]), &choices, &cancel)
         .expect("answers");
     let decoder = decoder();
-    for (choice, found) in choices.iter().zip(&labelled.log_probabilities[0]) {
-        let mut tokens = tiny_tokenizer().encode(choice, false);
-        tokens.push(END);
-        let expected = log_probability(&decoder, &prompt("x"), &tokens);
+    let encode = |text| tiny_tokenizer().encode(text, false);
+    let mut ended = encode("a");
+    ended.push(END);
+    let read = [ended, encode("abc"), encode("abd"), encode("x")];
+    for (tokens, found) in read.iter().zip(&labelled.log_probabilities[0]) {
+        let expected = log_probability(&decoder, &prompt("x"), tokens);
         assert!((found - expected).abs() < 1e-4, "{found} {expected}");
     }
 }
@@ -179,7 +182,11 @@ fn what_cannot_be_asked_is_refused() {
         label(&strings(["yes", ""])),
         Err(AskError::Choices { .. })
     ));
-    let endless = ["no ".repeat(200)];
+    assert!(matches!(
+        label(&strings(["yes", "yes"])),
+        Err(AskError::Choices { .. })
+    ));
+    let endless = ["no ".repeat(200), "no ".repeat(201)];
     assert!(matches!(label(&endless), Err(AskError::NoRoom { .. })));
     cancel.cancel();
     assert!(matches!(
