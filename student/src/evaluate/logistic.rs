@@ -1,7 +1,7 @@
 //! Multinomial logistic regression over sparse rows, for the linear floor.
 //!
 //! argmin's L-BFGS finds the minimum. Rows have some thirty non-zero columns out of thousands: a dense solver (linfa's)
-//! took forty times as long on 3,000 messages, and f32 to fit in memory at all with more.
+//! took forty times as long on 3,000 messages.
 
 use argmin::core::{CostFunction, Error, Executor, Gradient, State};
 use argmin::solver::linesearch::MoreThuenteLineSearch;

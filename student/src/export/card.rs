@@ -78,35 +78,48 @@ pub(super) fn model_card(
         line(format!("Prompts: {}.\n", list(&facts.prompt_sources)));
     }
     if !facts.scores.is_empty() {
-        line("## Scores\n".to_owned());
-        line("| suite | metric | who | score | 95 % interval | n |".to_owned());
-        line("|---|---|---|---|---|---|".to_owned());
-        for score in &facts.scores {
-            line(format!(
-                "| {} | {} | {} | {:.4} | {:.4} to {:.4} | {} |",
-                inline(&score.suite),
-                inline(&score.metric),
-                inline(&score.name),
-                score.score,
-                score.low,
-                score.high,
-                score.n
-            ));
-        }
-        line(String::new());
+        line(score_table(&facts.scores));
     }
-    line("## Files\n".to_owned());
-    line("Logit differences are to the trained weights, the largest over every position of the probes.\n".to_owned());
-    line("| file | format | bytes | largest logit difference | sha256 |".to_owned());
-    line("|---|---|---|---|---|".to_owned());
+    line(file_table(exported));
+    card
+}
+
+fn score_table(scores: &[CardScore]) -> String {
+    let mut table = String::from(
+        "## Scores\n\n| suite | metric | who | score | 95 % interval | n |\n|---|---|---|---|---|---|\n",
+    );
+    for score in scores {
+        let (suite, metric, name) = (&score.suite, &score.metric, &score.name);
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} | {:.4} | {:.4} to {:.4} | {} |",
+            inline(suite),
+            inline(metric),
+            inline(name),
+            score.score,
+            score.low,
+            score.high,
+            score.n
+        );
+    }
+    table
+}
+
+fn file_table(exported: &[Exported]) -> String {
+    let mut table = String::from(
+        "## Files\n\nLogit differences are to the trained weights, the largest over every position of the probes.\n\n\
+         | file | format | bytes | largest logit difference | sha256 |\n|---|---|---|---|---|",
+    );
     for file in exported {
         let path = file.path.file_name().unwrap_or_default().to_string_lossy();
-        line(format!(
-            "| `{path}` | {} | {} | {:.2e} | `{}` |",
+        let _ = write!(
+            table,
+            "\n| `{path}` | {} | {} | {:.2e} | `{}` |",
             file.format, file.bytes, file.max_logit_difference, file.sha256
-        ));
+        );
     }
-    card
+    table
 }
 
 fn front_matter(license: Option<&str>, facts: &CardFacts, exported: &[Exported]) -> String {
