@@ -32,7 +32,7 @@ impl Corpus {
     pub fn new(plan: &TrainPlan, data: &TrainData<'_>) -> Result<Self, TrainError> {
         let context = plan.shape.context;
         let encoder = Encoder::new(data.tokenizer, data.teacher_ids, &plan.objective, context)?;
-        let encoded: Vec<Encoded> = data
+        let documents: Vec<Encoded> = data
             .examples
             .par_iter()
             .map(|example| encoder.encode(example))
@@ -43,7 +43,7 @@ impl Corpus {
                 .collect(),
             ..Self::default()
         };
-        for (example, encoded) in data.examples.iter().zip(encoded) {
+        for (example, encoded) in data.examples.iter().zip(documents) {
             corpus.add(encoded, is_held_out(&example.id, plan.held_out));
         }
         if corpus.training.is_empty() {

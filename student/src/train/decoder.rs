@@ -50,9 +50,10 @@ impl StudentDecoder {
         parameters: &Parameters,
     ) -> std::result::Result<Self, TrainError> {
         let embeddings = parameters.variable(EMBEDDINGS)?;
-        let head = match config.tied_embeddings {
-            true => embeddings.clone(),
-            false => parameters.variable("lm_head.weight")?,
+        let head = if config.tied_embeddings {
+            embeddings.clone()
+        } else {
+            parameters.variable("lm_head.weight")?
         };
         Ok(Self {
             embeddings,

@@ -22,6 +22,24 @@ pub(super) struct Document {
 }
 
 impl Document {
+    /// `input` with its marks, followed by the answer and what its places should predict.
+    fn new(
+        input: Vec<u32>,
+        answer_tokens: &[u32],
+        answer: Vec<HeadTarget>,
+        answer_is_text: bool,
+    ) -> Self {
+        let input_end = input.len() - 1;
+        let mut tokens = input;
+        tokens.extend_from_slice(answer_tokens);
+        Self {
+            tokens,
+            input_end,
+            answer,
+            answer_is_text,
+        }
+    }
+
     /// Places that the model reads: all but the last token.
     pub fn length(&self) -> usize {
         self.tokens.len() - 1
@@ -94,7 +112,7 @@ impl<'a> Encoder<'a> {
         tokens.push(self.end);
         let encoded = match &example.target {
             Target::Unlabelled => {
-                let document = self.document(tokens, &[], vec![], false);
+                let document = Document::new(tokens, &[], vec![], false);
                 if self.fits(&document) {
                     Encoded::Unlabelled(document)
                 } else {
@@ -160,7 +178,7 @@ impl<'a> Encoder<'a> {
                 ])
             })
             .collect();
-        let document = self.document(input, &answer, targets, true);
+        let document = Document::new(input, &answer, targets, true);
         if !self.fits(&document) {
             return Encoded::TooLong;
         }
@@ -183,7 +201,7 @@ impl<'a> Encoder<'a> {
                     .iter()
                     .map(|&token| target([TargetTerm::token(token, 1.0)]))
                     .collect();
-                self.document(input.to_vec(), choice, hard, false)
+                Document::new(input.to_vec(), choice, hard, false)
             })
             .collect();
         if !choices.iter().all(|document| self.fits(document)) {
@@ -207,29 +225,12 @@ impl<'a> Encoder<'a> {
             })
             .collect();
         Encoded::Learnable {
-            document: self.document(input.to_vec(), &labels.choices[labels.best], answer, false),
+            document: Document::new(input.to_vec(), &labels.choices[labels.best], answer, false),
             labels: Some(LabelDocuments {
                 choices,
                 best: labels.best,
             }),
             without_candidates: false,
-        }
-    }
-
-    fn document(
-        &self,
-        mut tokens: Vec<u32>,
-        answer_tokens: &[u32],
-        answer: Vec<HeadTarget>,
-        answer_is_text: bool,
-    ) -> Document {
-        let input_end = tokens.len() - 1;
-        tokens.extend_from_slice(answer_tokens);
-        Document {
-            tokens,
-            input_end,
-            answer,
-            answer_is_text,
         }
     }
 

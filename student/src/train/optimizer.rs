@@ -1,4 +1,4 @@
-//! AdamW (arXiv 1711.05101) with moments that can be saved.
+//! `AdamW` (arXiv 1711.05101) with moments that can be saved.
 
 use std::cell::RefCell;
 

@@ -115,7 +115,7 @@ impl<'a> Session<'a> {
             }
         }
         self.save(&clock)?;
-        self.finish(&corpus)
+        Ok(self.finish(&corpus))
     }
 
     /// One optimizer step; returns its loss.
@@ -274,7 +274,7 @@ impl<'a> Session<'a> {
         checkpoint::save(self.workdir, &mut self.state)
     }
 
-    fn finish(self, corpus: &Corpus) -> Result<Trained, TrainError> {
+    fn finish(self, corpus: &Corpus) -> Trained {
         let State {
             progress,
             weights,
@@ -310,10 +310,10 @@ impl<'a> Session<'a> {
             stopped_early: progress.stopped_early,
             curve: progress.curve.clone(),
         };
-        Ok(Trained {
+        Trained {
             config: self.config,
             weights,
             report,
-        })
+        }
     }
 }

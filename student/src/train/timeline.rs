@@ -291,9 +291,8 @@ mod tests {
         let rates: Vec<f64> = (timeline.phases[0].steps..timeline.steps())
             .map(|step| timeline.place(step).learning_rate(&plan))
             .collect();
-        let peak = rates
-            .iter()
-            .position(|rate| *rate == rates.iter().copied().fold(0.0, f64::max))
+        let peak = (0..rates.len())
+            .max_by(|&a, &b| rates[a].total_cmp(&rates[b]))
             .unwrap();
         assert!((rates[peak] / plan.learning_rate - 1.0).abs() < 0.01);
         assert_eq!(peak + 1, rates.len() / 10);
