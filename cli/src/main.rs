@@ -59,7 +59,8 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
     };
     let only_look = matches!(cli.command, Command::Report(_));
     let cancel = interrupt::on_ctrl_c(printer);
-    stage::run(
+    // The state of a whole run is too large for the stack.
+    Box::pin(stage::run(
         args,
         until,
         only_look,
@@ -67,6 +68,6 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         printer,
         progress,
         cancel,
-    )
+    ))
     .await
 }

@@ -16,7 +16,7 @@ pub enum TeacherError {
         name: String,
         /// What is wrong with them.
         #[source]
-        source: ModelError,
+        source: Box<ModelError>,
     },
     /// The system gave no thread to decode on.
     #[error("cannot start the thread of the teacher `{name}`")]

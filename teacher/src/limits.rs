@@ -149,7 +149,7 @@ mod tests {
     fn idle_time_is_not_saved_up() {
         let clock = FakeRelativeClock::default();
         let rate = Rate::per_minute(60, clock.clone()).unwrap();
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         assert_eq!(rate.take(), None);
         assert_eq!(rate.take(), Some(Duration::from_secs(1)));
     }
@@ -160,7 +160,7 @@ mod tests {
             let clock = FakeRelativeClock::default();
             let rate = Rate::per_minute(requests, clock.clone()).unwrap();
             let (mut started, mut elapsed) = (0, Duration::ZERO);
-            while elapsed < Duration::from_secs(60) {
+            while elapsed < Duration::from_mins(1) {
                 match rate.take() {
                     None => started += 1,
                     Some(wait) => {

@@ -104,7 +104,7 @@ fn page(trace: &TraceDetail) -> String {
     let record = &trace.record;
     let mut page = format!("trace     {}\n", record.id);
     let mut field = |name: &str, value: &str| {
-        page.push_str(&format!("{name:<10}{}\n", sanitize_line(value)));
+        page.extend([format!("{name:<10}"), sanitize_line(value), "\n".to_owned()]);
     };
     field("prompt", &record.prompt.id);
     field("phrasing", &record.prompt.phrasing);
@@ -163,5 +163,5 @@ fn page(trace: &TraceDetail) -> String {
 
 fn indented(text: &str) -> String {
     let text = sanitize_terminal(text);
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    text.lines().flat_map(|line| ["  ", line, "\n"]).collect()
 }

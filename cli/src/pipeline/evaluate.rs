@@ -124,8 +124,8 @@ impl Pipeline {
     ) -> anyhow::Result<TeacherSide> {
         let mut answers = suites[index].clone();
         // Two suites over the same rows are asked once: the speed of the one that was asked stands for both.
-        if answers.asking.asked == 0
-            && let Some(asked) = suites.iter().find(|other| other.asking.asked > 0)
+        if answers.asking.answers == 0
+            && let Some(asked) = suites.iter().find(|other| other.asking.answers > 0)
         {
             answers.asking = asked.asking;
         }
@@ -259,8 +259,8 @@ impl TeacherSide {
     /// The teacher's score with the speed and memory of its asking.
     fn timed(&self, mut scored: Scored) -> Scored {
         let asking = &self.answers.asking;
-        if asking.asked > 0 && asking.seconds > 0.0 {
-            scored.requests_per_second = Some(asking.asked as f64 / asking.seconds);
+        if asking.answers > 0 && asking.seconds > 0.0 {
+            scored.requests_per_second = Some(asking.answers as f64 / asking.seconds);
             let tokens = asking.prompt_tokens + asking.completion_tokens;
             scored.tokens_per_second = Some(tokens as f64 / asking.seconds);
         }

@@ -47,12 +47,11 @@ impl Pipeline {
             "about": self.recipe.about(),
         });
         let (dir, done) = self.stage::<Outcome>("export", &inputs)?;
-        let outcome = match done {
-            Some(outcome) => outcome,
-            None => {
-                let work = self.write_files(&dir, trained, evaluated);
-                self.recorded("export", &dir, work).await?
-            }
+        let outcome = if let Some(outcome) = done {
+            outcome
+        } else {
+            let work = self.write_files(&dir, trained, evaluated);
+            self.recorded("export", &dir, work).await?
         };
         self.work.link("export", &dir.join(FILES))?;
         Ok(Finished { dir, outcome })
@@ -79,7 +78,7 @@ impl Pipeline {
                 .take(PROBES)
                 .map(|prompt| prompt.input.clone()),
         );
-        let facts = self.card_facts(evaluated).await?;
+        let facts = self.card_facts(evaluated)?;
         let exported = tokio::task::block_in_place(|| {
             export(
                 &dir.join(FILES),
@@ -108,7 +107,7 @@ impl Pipeline {
         Ok(Outcome { files })
     }
 
-    async fn card_facts(
+    fn card_facts(
         &self,
         evaluated: Option<&Finished<evaluate::Outcome>>,
     ) -> anyhow::Result<CardFacts> {

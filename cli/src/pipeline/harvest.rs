@@ -41,7 +41,7 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Asked {
     /// Answers asked for.
-    pub asked: u64,
+    pub answers: u64,
     /// Answers that the store had.
     pub reused: u64,
     /// Tokens of the prompts asked.
@@ -100,7 +100,7 @@ impl Pipeline {
             notes: drawn.notes.clone(),
             teacher: teacher.facts,
             source_sha256: material.prompts.sha256.clone(),
-            asked_now: asked.asked,
+            asked_now: asked.answers,
         })
     }
 
@@ -136,7 +136,7 @@ impl Pipeline {
 
 fn asked(summary: &HarvestSummary) -> Asked {
     Asked {
-        asked: summary.asked,
+        answers: summary.asked,
         reused: summary.reused,
         prompt_tokens: summary.prompt_tokens,
         completion_tokens: summary.completion_tokens,

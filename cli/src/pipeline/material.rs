@@ -198,23 +198,26 @@ impl Material {
         let harvest = run.recipe.harvest()?;
         check_expected(harvest, section, expected.as_deref())?;
         let main = &self.asking.phrasings[..1];
-        let prompts = self.ask(main, &section.suite, items)?;
+        let prompts = Self::ask(main, &section.suite, items)?;
         Ok(DrawnSuite { prompts, expected })
     }
 
     /// Every phrasing of every item: the main one first, then those that are asked about a sample.
     fn prompts_of(&self, harvest: &HarvestSection, items: &[Item]) -> anyhow::Result<Vec<Prompt>> {
         let (main, others) = self.asking.phrasings.split_at(1);
-        let mut prompts = self.ask(main, &harvest.prompts, items)?;
+        let mut prompts = Self::ask(main, &harvest.prompts, items)?;
         for (phrasing, section) in others.iter().zip(&harvest.phrasing) {
             let chosen = draw_suite(items.to_vec(), &sample_of(harvest, section))?;
-            prompts.extend(self.ask(std::slice::from_ref(phrasing), &harvest.prompts, &chosen)?);
+            prompts.extend(Self::ask(
+                std::slice::from_ref(phrasing),
+                &harvest.prompts,
+                &chosen,
+            )?);
         }
         Ok(prompts)
     }
 
     fn ask(
-        &self,
         phrasings: &[crate::recipe::Phrasing],
         source: &impl SourceTable,
         items: &[Item],

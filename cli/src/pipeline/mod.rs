@@ -151,7 +151,7 @@ impl Pipeline {
             Err(error) if error.is::<NotDone>() => {}
             Err(error) => return Err(error),
         }
-        let report = self.report(&outcomes).await?;
+        let report = self.report(&outcomes)?;
         report.write(self.work.path())?;
         Ok(Ended::Done(Box::new(report)))
     }

@@ -14,7 +14,7 @@ use crate::report::{
 
 impl Pipeline {
     /// Puts together what the stages found.
-    pub(super) async fn report(&self, outcomes: &Outcomes) -> anyhow::Result<Report> {
+    pub(super) fn report(&self, outcomes: &Outcomes) -> anyhow::Result<Report> {
         let intent = self.recipe.intent();
         let text = std::fs::read(self.recipe.path())?;
         let mut notes = Vec::new();
@@ -80,7 +80,7 @@ impl Pipeline {
             asked: outcome.asked_now,
             reused: traces.saturating_sub(outcome.asked_now),
             seconds: asking.seconds,
-            tokens_per_second: (asking.asked > 0).then(|| tokens as f64 / asking.seconds),
+            tokens_per_second: (asking.answers > 0).then(|| tokens as f64 / asking.seconds),
             prompt_tokens: asking.prompt_tokens,
             completion_tokens: asking.completion_tokens,
             teacher: TeacherIdentity {
@@ -123,8 +123,7 @@ impl Pipeline {
             .evaluate
             .iter()
             .flat_map(|outcome| &outcome.suites)
-            .filter_map(|suite| suite.student.as_ref()?.requests_per_second)
-            .next();
+            .find_map(|suite| suite.student.as_ref()?.requests_per_second);
         device_gate(device, export, speed)
     }
 }
@@ -276,20 +275,17 @@ impl From<Scored> for Score {
 
 impl From<GateOutcome> for Gate {
     fn from(outcome: GateOutcome) -> Self {
-        Self {
-            text: outcome.lines.join("; "),
-            passed: outcome.passed,
-            conditions: outcome
-                .lines
-                .iter()
-                .map(|line| GateCondition {
-                    text: line.clone(),
+        let lines = outcome.lines.into_iter().zip(outcome.held);
+        gate(
+            lines
+                .map(|(text, passed)| GateCondition {
+                    text,
                     measured: None,
                     required: None,
-                    passed: outcome.passed,
+                    passed,
                 })
                 .collect(),
-        }
+        )
     }
 }
 
@@ -311,6 +307,18 @@ mod tests {
     fn a_device_without_demands_has_no_gate() {
         let export = export::Outcome { files: Vec::new() };
         assert_eq!(device_gate(&DeviceSection::default(), &export, None), None);
+    }
+
+    #[test]
+    fn a_condition_that_held_is_not_reported_as_missed() {
+        let outcome = GateOutcome {
+            passed: false,
+            lines: vec!["above the floor".to_owned(), "below the teacher".to_owned()],
+            held: vec![true, false],
+        };
+        let gate = Gate::from(outcome);
+        let held: Vec<bool> = gate.conditions.iter().map(|one| one.passed).collect();
+        assert_eq!((gate.passed, held), (false, vec![true, false]));
     }
 
     #[test]

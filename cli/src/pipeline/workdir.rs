@@ -112,11 +112,6 @@ pub struct StageDir {
 }
 
 impl StageDir {
-    /// Where the stage writes.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// What the outputs depend on, as a hash.
     pub fn hash(&self) -> &str {
         &self.hash
@@ -180,9 +175,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let work = Workdir::create(folder.path()).unwrap();
         let a = work.stage("train", &1).unwrap();
-        assert_eq!(a.path(), work.stage("train", &1).unwrap().path());
-        assert_ne!(a.path(), work.stage("train", &2).unwrap().path());
-        assert_ne!(a.path(), work.stage("export", &1).unwrap().path());
+        assert_eq!(a.path, work.stage("train", &1).unwrap().path);
+        assert_ne!(a.path, work.stage("train", &2).unwrap().path);
+        assert_ne!(a.path, work.stage("export", &1).unwrap().path);
     }
 
     #[test]
@@ -193,7 +188,7 @@ mod tests {
             let stage = work.stage("train", &inputs).unwrap();
             stage.create().unwrap();
             fs::write(stage.join("which"), inputs.to_string()).unwrap();
-            work.link("student", stage.path()).unwrap();
+            work.link("student", &stage.path).unwrap();
             let seen = fs::read_to_string(folder.path().join("student/which")).unwrap();
             assert_eq!(seen, inputs.to_string());
         }

@@ -34,6 +34,8 @@ pub struct GateOutcome {
     pub passed: bool,
     /// One sentence a condition with the figures it compared.
     pub lines: Vec<String>,
+    /// Whether each of [`Self::lines`] held, in their order.
+    pub held: Vec<bool>,
 }
 
 impl Gate {
@@ -103,6 +105,7 @@ pub fn judge(
     }
     GateOutcome {
         passed: conditions.iter().all(|(holds, _)| *holds),
+        held: conditions.iter().map(|(holds, _)| *holds).collect(),
         lines: conditions.into_iter().map(|(_, line)| line).collect(),
     }
 }

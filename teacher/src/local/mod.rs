@@ -59,7 +59,7 @@ impl LocalTeacher {
     pub fn load(path: &Path, options: LocalOptions) -> Result<Self, TeacherError> {
         let files = ModelFiles::open(path).map_err(|source| TeacherError::Load {
             name: options.name.clone(),
-            source,
+            source: Box::new(source),
         })?;
         Self::new(files, options)
     }
@@ -94,7 +94,7 @@ impl LocalTeacher {
             Decoder::load(&files.config, files.weights.as_ref(), precision).map_err(|source| {
                 TeacherError::Load {
                     name: name.clone(),
-                    source,
+                    source: Box::new(source),
                 }
             })?;
         // A full second batch is ready when the first is done, and enough wait together that what they share shows.

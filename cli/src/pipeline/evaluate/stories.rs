@@ -157,9 +157,9 @@ fn scored(
 ) -> anyhow::Result<Scored> {
     let (scores, peak) = with_peak(|| student.score(pairs, cancel));
     let scores = scores?;
-    let scored = Scored::nats_per_byte(name, &scores.answers, SEED)
+    let result = Scored::nats_per_byte(name, &scores.answers, SEED)
         .ok_or_else(|| anyhow::anyhow!("the suite's answers hold no text"))?;
-    Ok(scored
+    Ok(result
         .timed(scores.seconds, Some(scores.tokens))
         .with_peak(peak))
 }
