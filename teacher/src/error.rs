@@ -5,6 +5,8 @@ use std::error::Error;
 use limbeck_model::ModelError;
 use limbeck_store::StoreError;
 
+use crate::pace::{Refusal, usd};
+
 /// A local teacher could not be made ready.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -114,6 +116,30 @@ pub enum AskError {
         /// The recipe's name for the teacher.
         teacher: String,
     },
+    /// It may need more than a limit ever lets through.
+    #[error(
+        "it may take {need} tokens, but the limit `{field}` of {allowance} never lets so many through"
+    )]
+    OverLimit {
+        /// The limit's name in a recipe.
+        field: &'static str,
+        /// Tokens that it may need.
+        need: u64,
+        /// Tokens that the limit lets through.
+        allowance: u64,
+    },
+    /// There may not be enough money left for it; it was not asked.
+    #[error(
+        "the cap `spend_usd` is reached: {spent:.6} of {cap:.6} USD are spent, and one more request may cost {cost:.6}"
+    )]
+    CapReached {
+        /// The cap in US dollars.
+        cap: f64,
+        /// What is spent.
+        spent: f64,
+        /// What the question may cost.
+        cost: f64,
+    },
     /// A failure that only this kind of teacher knows.
     #[error("{message}")]
     Other {
@@ -139,6 +165,8 @@ impl AskError {
             Self::Encode(_) => "encode",
             Self::Decode { .. } => "decode",
             Self::Stopped { .. } => "stopped",
+            Self::OverLimit { .. } => "over-limit",
+            Self::CapReached { .. } => "cap-reached",
             Self::Other { kind, .. } => kind,
         }
     }
@@ -150,14 +178,22 @@ impl AskError {
             Self::EmptyChoice { .. }
             | Self::NoTokens
             | Self::NoChatTemplate { .. }
+            | Self::CapReached { .. }
             | Self::Stopped { .. } => true,
             Self::Other { fatal, .. } => *fatal,
             Self::Cancelled
             | Self::TooLong { .. }
             | Self::EmptyPrompt
+            | Self::OverLimit { .. }
             | Self::Encode(_)
             | Self::Decode { .. } => false,
         }
+    }
+
+    /// Whether a failure of this kind would repeat itself and may cost money each time: such a question is asked again
+    /// only on request.
+    pub fn is_lasting(kind: &str) -> bool {
+        matches!(kind, "policy" | "refused" | "invalid-request")
     }
 
     /// What a person can do about it, if there is anything to say.
@@ -171,6 +207,12 @@ impl AskError {
             Self::NoTokens => Some("set `max_tokens` of `sampling` to 1 or more"),
             Self::NoChatTemplate { .. } => Some("ask in the form `completion`"),
             Self::Stopped { .. } => Some("answers so far are kept; run the same command again"),
+            Self::OverLimit { .. } => {
+                Some("shorten the prompt, lower `max_tokens` of `sampling`, or raise the limit")
+            }
+            Self::CapReached { .. } => Some(
+                "answers so far are kept; raise `spend_usd` of `limits` and run the same command again",
+            ),
             Self::Cancelled | Self::Encode(_) | Self::Decode { .. } | Self::Other { .. } => None,
         }
     }
@@ -178,6 +220,27 @@ impl AskError {
     /// The error with its causes, in one line.
     pub(crate) fn in_full(&self) -> String {
         in_full(self)
+    }
+}
+
+impl From<Refusal> for AskError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::LargerThanLimit {
+                field,
+                need,
+                allowance,
+            } => Self::OverLimit {
+                field,
+                need,
+                allowance,
+            },
+            Refusal::CapReached { cap, spent, cost } => Self::CapReached {
+                cap: usd(cap),
+                spent: usd(spent),
+                cost: usd(cost),
+            },
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Layout:
 //! - [`Teacher`], [`Ask`], [`Answer`]: one question and its answer, whoever is asked;
 //! - [`LocalTeacher`]: a model in this process, on its own thread;
-//! - [`Limits`]: how fast a teacher may be asked;
+//! - [`Limits`]: how fast a teacher may be asked, and for how much;
 //! - [`harvest()`]: asks what a store has no answer to.
 //!
 //! Invariants:
@@ -16,12 +16,12 @@
 
 mod error;
 mod harvest;
-mod limits;
 mod local;
+mod pace;
 mod teacher;
 
 pub use error::{AskError, HarvestError, LimitError, TeacherError};
 pub use harvest::{HarvestPlan, HarvestReporter, HarvestSummary, SilentReporter, harvest};
-pub use limits::Limits;
 pub use local::{LocalOptions, LocalTeacher};
-pub use teacher::{Answer, Ask, Teacher, TeacherIdentity};
+pub use pace::{Limits, NanoUsd, Price, usd};
+pub use teacher::{Answer, Ask, Asked, Teacher, TeacherIdentity, Try};

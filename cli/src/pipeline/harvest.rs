@@ -116,14 +116,13 @@ impl Pipeline {
         let limits = &self.recipe.harvest_teacher()?.limits;
         limbeck_student::evaluate::reset_peak_resident();
         let plan = HarvestPlan {
-            prompts,
+            prompts: prompts.into(),
             samples,
             parameters: parameters(section),
+            truncated_max_tokens: None,
+            retry_failed: Vec::new(),
         };
-        let limits = limbeck_teacher::Limits {
-            concurrent: limits.concurrent as usize,
-            requests_per_minute: limits.requests_per_minute,
-        };
+        let limits = limits.limits();
         let reporter = Arc::new(HarvestBar::new(&self.progress, label));
         let stop: CancellationToken = self.cancel.clone();
         let summary = harvest(&self.store, teacher, plan, limits, reporter, stop).await?;

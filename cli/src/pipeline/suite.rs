@@ -72,5 +72,8 @@ impl Pipeline {
 
 /// Whether an answer ended by itself.
 pub(super) fn ended(record: &TraceRecord) -> bool {
-    record.finish_reason != FinishReason::Length
+    matches!(
+        record.finish_reason,
+        FinishReason::Stop | FinishReason::Choice
+    )
 }

@@ -131,8 +131,8 @@ impl Checker<'_> {
             let concurrent = teacher.limits.concurrent;
             let holds = (1..=4096).contains(&concurrent);
             self.expect(holds, &at("limits.concurrent"), concurrent, "1 to 4096");
-            if teacher.limits.requests_per_minute == Some(0) {
-                self.expect(false, &at("limits.requests_per_minute"), 0, "1 or more");
+            for (key, limit) in teacher.limits.given() {
+                self.expect(limit > 0, &at(&format!("limits.{key}")), limit, "1 or more");
             }
         }
     }

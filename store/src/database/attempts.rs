@@ -1,10 +1,12 @@
 //! Attempts in the database.
 
+use std::collections::BTreeMap;
+
 use sqlx::SqliteConnection;
 
 use super::Store;
 use crate::StoreError;
-use crate::record::{Attempt, AttemptStatus};
+use crate::record::{Attempt, AttemptStatus, Call};
 
 impl Store {
     /// Keeps tries that gave no answer. Each call keeps what it is given: a failed try has no identity.
@@ -19,30 +21,80 @@ impl Store {
 
     /// The tries at one trace, in the order in which they were recorded, whether it was answered or not.
     pub async fn attempts(&self, trace_id: &str) -> Result<Vec<Attempt>, StoreError> {
-        let rows = sqlx::query!(
-            "SELECT prompt_id, trace_id, started_at, waited_ms, latency_ms, failure_kind, failure_message
+        let rows = sqlx::query_as!(
+            AttemptRow,
+            "SELECT prompt_id, trace_id, teacher, started_at, waited_ms, latency_ms, failure_kind, failure_message,
+                 endpoint, key_alias, http_status, headers, request_id, prompt_tokens, completion_tokens,
+                 cost_nano_usd
              FROM attempts WHERE trace_id = ?1 ORDER BY number",
             trace_id,
         )
         .fetch_all(self.pool())
         .await
         .map_err(self.explain())?;
-        rows.into_iter()
-            .map(|row| {
-                let status = match (row.failure_kind, row.failure_message) {
-                    (Some(kind), Some(message)) => AttemptStatus::Failed { kind, message },
-                    _ => AttemptStatus::Answered,
-                };
-                Ok(Attempt {
-                    prompt_id: row.prompt_id,
-                    trace_id: row.trace_id,
-                    started_at: row.started_at,
-                    waited_ms: self.unsigned("waited_ms", row.waited_ms)?,
-                    latency_ms: self.unsigned("latency_ms", row.latency_ms)?,
-                    status,
-                })
-            })
-            .collect()
+        rows.into_iter().map(|row| row.attempt(self)).collect()
+    }
+}
+
+/// A row of `attempts` without its number.
+pub(super) struct AttemptRow {
+    pub(super) prompt_id: String,
+    pub(super) trace_id: String,
+    pub(super) teacher: Option<String>,
+    pub(super) started_at: String,
+    pub(super) waited_ms: i64,
+    pub(super) latency_ms: i64,
+    pub(super) failure_kind: Option<String>,
+    pub(super) failure_message: Option<String>,
+    pub(super) endpoint: Option<String>,
+    pub(super) key_alias: Option<String>,
+    pub(super) http_status: Option<i64>,
+    pub(super) headers: Option<String>,
+    pub(super) request_id: Option<String>,
+    pub(super) prompt_tokens: Option<i64>,
+    pub(super) completion_tokens: Option<i64>,
+    pub(super) cost_nano_usd: Option<i64>,
+}
+
+impl AttemptRow {
+    pub(super) fn attempt(self, store: &Store) -> Result<Attempt, StoreError> {
+        let status = match (self.failure_kind, self.failure_message) {
+            (Some(kind), Some(message)) => AttemptStatus::Failed { kind, message },
+            _ => AttemptStatus::Answered,
+        };
+        let number = |column, number: Option<i64>| {
+            let number = number.map(|number| store.unsigned(column, number));
+            number.transpose()
+        };
+        let call = match self.endpoint {
+            None => None,
+            Some(endpoint) => Some(Box::new(Call {
+                endpoint,
+                key_alias: self.key_alias,
+                http_status: self
+                    .http_status
+                    .map(|status| store.unsigned("http_status", status))
+                    .transpose()?,
+                headers: match self.headers {
+                    Some(headers) => store.parse("headers", &headers)?,
+                    None => BTreeMap::new(),
+                },
+                request_id: self.request_id,
+                prompt_tokens: number("prompt_tokens", self.prompt_tokens)?,
+                completion_tokens: number("completion_tokens", self.completion_tokens)?,
+                cost_nano_usd: number("cost_nano_usd", self.cost_nano_usd)?,
+            })),
+        };
+        Ok(Attempt {
+            prompt_id: self.prompt_id,
+            trace_id: self.trace_id,
+            teacher: self.teacher,
+            started_at: self.started_at,
+            waited_ms: store.unsigned("waited_ms", self.waited_ms)?,
+            latency_ms: store.unsigned("latency_ms", self.latency_ms)?,
+            status,
+            call,
+        })
     }
 }
 
@@ -56,19 +108,49 @@ pub(super) async fn insert(
     };
     let waited = attempt.waited_ms as i64;
     let latency = attempt.latency_ms as i64;
+    let call = attempt.call.as_deref();
+    let endpoint = call.map(|call| &call.endpoint);
+    let key_alias = call.and_then(|call| call.key_alias.as_ref());
+    let http_status = call.and_then(|call| call.http_status).map(i64::from);
+    let headers = call.map(|call| headers_json(&call.headers));
+    let request_id = call.and_then(|call| call.request_id.as_ref());
+    let prompt_tokens = call.and_then(|call| call.prompt_tokens).map(|n| n as i64);
+    let completion_tokens = call
+        .and_then(|call| call.completion_tokens)
+        .map(|n| n as i64);
+    let cost = call.and_then(|call| call.cost_nano_usd).map(|n| n as i64);
     sqlx::query!(
         "INSERT INTO attempts
-             (prompt_id, trace_id, started_at, waited_ms, latency_ms, failure_kind, failure_message)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+             (prompt_id, trace_id, teacher, started_at, waited_ms, latency_ms, failure_kind, failure_message,
+              endpoint, key_alias, http_status, headers, request_id, prompt_tokens, completion_tokens,
+              cost_nano_usd)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         attempt.prompt_id,
         attempt.trace_id,
+        attempt.teacher,
         attempt.started_at,
         waited,
         latency,
         kind,
         message,
+        endpoint,
+        key_alias,
+        http_status,
+        headers,
+        request_id,
+        prompt_tokens,
+        completion_tokens,
+        cost,
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+fn headers_json(headers: &BTreeMap<String, String>) -> String {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .collect();
+    serde_json::Value::Object(headers).to_string()
 }

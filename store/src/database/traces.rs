@@ -1,11 +1,11 @@
 //! Recording answers: everything about them in one transaction, each of them once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::SqliteConnection;
 
 use super::{IDS_PER_STATEMENT, Store, attempts, id_list};
-use crate::record::{Answered, TraceKey, now};
+use crate::record::{Answered, FinishReason, TraceKey, now};
 use crate::{StoreError, codec};
 
 impl Store {
@@ -24,6 +24,31 @@ impl Store {
             .await
             .map_err(self.explain())?;
             found.extend(answered);
+        }
+        Ok(found)
+    }
+
+    /// How the answers of those `keys` that have been answered ended, by trace id.
+    pub async fn finish_reasons(
+        &self,
+        keys: &[TraceKey],
+    ) -> Result<HashMap<String, FinishReason>, StoreError> {
+        let mut found = HashMap::new();
+        for keys in keys.chunks(IDS_PER_STATEMENT) {
+            let ids: Vec<String> = keys.iter().map(TraceKey::id).collect();
+            let ids = id_list(&ids);
+            let rows = sqlx::query!(
+                r#"SELECT traces.id AS "id!", finish_reason AS "finish_reason!"
+                   FROM json_each(?1) AS wanted
+                   JOIN traces ON traces.id = wanted.value"#,
+                ids,
+            )
+            .fetch_all(self.pool())
+            .await
+            .map_err(self.explain())?;
+            for row in rows {
+                found.insert(row.id, self.finish_reason(&row.finish_reason)?);
+            }
         }
         Ok(found)
     }
@@ -106,8 +131,8 @@ async fn insert_trace(
     let inserted = sqlx::query!(
         "INSERT INTO traces
              (id, prompt_id, sample, teacher, parameters, text, reasoning, choice_log_probabilities,
-              finish_reason, prompt_tokens, completion_tokens, mean_log_probability, recorded_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+              finish_reason, prompt_tokens, completion_tokens, mean_log_probability, recorded_at, retracted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT (id) DO NOTHING",
         row.id,
         key.prompt_id,
@@ -122,16 +147,20 @@ async fn insert_trace(
         trace.completion_tokens,
         row.mean,
         recorded_at,
+        trace.retracted,
     )
     .execute(&mut *connection)
     .await?
     .rows_affected();
     if inserted == 1 && !trace.tokens.is_empty() {
         let encoded = codec::encode(&trace.tokens);
+        let vocabulary =
+            (!trace.vocabulary.is_empty()).then(|| codec::encode_vocabulary(&trace.vocabulary));
         sqlx::query!(
-            "INSERT INTO token_log_probabilities (trace_id, encoded) VALUES (?1, ?2)",
+            "INSERT INTO token_log_probabilities (trace_id, encoded, vocabulary) VALUES (?1, ?2, ?3)",
             row.id,
             encoded,
+            vocabulary,
         )
         .execute(connection)
         .await?;
@@ -145,11 +174,20 @@ async fn insert_receipt(
     row: &TraceRow,
 ) -> Result<(), sqlx::Error> {
     let receipt = &answered.receipt;
+    let service = receipt.service.as_deref();
+    let endpoint = service.map(|service| &service.endpoint);
+    let plan = service.and_then(|service| service.plan.as_ref());
+    let region = service.and_then(|service| service.region.as_ref());
+    let key_alias = service.and_then(|service| service.key_alias.as_ref());
+    let request_id = service.and_then(|service| service.request_id.as_ref());
+    let answered_model = service.and_then(|service| service.answered_model.as_ref());
+    let fingerprint = service.and_then(|service| service.system_fingerprint.as_ref());
     sqlx::query!(
         "INSERT INTO receipts
              (trace_id, provider, model, model_sha256, route, license, limits, limbeck_version,
-              request_sha256, response_sha256)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+              request_sha256, response_sha256, endpoint, plan, region, key_alias, request_id,
+              answered_model, system_fingerprint)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         row.id,
         receipt.provider,
         receipt.model,
@@ -160,6 +198,13 @@ async fn insert_receipt(
         receipt.limbeck_version,
         receipt.request_sha256,
         receipt.response_sha256,
+        endpoint,
+        plan,
+        region,
+        key_alias,
+        request_id,
+        answered_model,
+        fingerprint,
     )
     .execute(connection)
     .await?;

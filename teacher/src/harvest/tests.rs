@@ -12,8 +12,9 @@ use limbeck_store::{
 };
 use tokio::sync::Notify;
 
+use super::pending::Question;
 use super::*;
-use crate::{Answer, Ask, AskError, TeacherIdentity};
+use crate::{Answer, Ask, AskError, Asked, TeacherIdentity};
 
 /// What the scripted teacher does with a question, by how many were asked before it.
 type Script = Box<dyn Fn(&Ask, usize) -> Result<(), AskError> + Send + Sync>;
@@ -23,6 +24,8 @@ struct Scripted {
     identity: TeacherIdentity,
     script: Script,
     queue_ahead: usize,
+    /// Answers with fewer tokens allowed are cut off.
+    whole_from: u32,
     asked: Mutex<Vec<(String, u32)>>,
     asked_one: Notify,
     in_flight: AtomicUsize,
@@ -51,11 +54,18 @@ impl Scripted {
             },
             script: Box::new(script),
             queue_ahead,
+            whole_from: 0,
             asked: Mutex::default(),
             asked_one: Notify::new(),
             in_flight: AtomicUsize::new(0),
             most_in_flight: AtomicUsize::new(0),
         })
+    }
+
+    fn cutting_off(whole_from: u32) -> Arc<Self> {
+        let mut teacher = Self::new(|_, _| Ok(()));
+        Arc::get_mut(&mut teacher).unwrap().whole_from = whole_from;
+        teacher
     }
 
     fn asked(&self) -> Vec<(String, u32)> {
@@ -83,7 +93,14 @@ impl Teacher for Scripted {
         self.queue_ahead
     }
 
-    async fn ask(&self, ask: &Ask, _cancel: &CancellationToken) -> Result<Answer, AskError> {
+    async fn ask(&self, ask: &Ask, _cancel: &CancellationToken) -> Asked {
+        let begun = Instant::now();
+        Asked::once(limbeck_store::now(), begun, self.answer(ask).await)
+    }
+}
+
+impl Scripted {
+    async fn answer(&self, ask: &Ask) -> Result<Answer, AskError> {
         let before = {
             let mut asked = self.asked.lock().unwrap();
             asked.push((ask.prompt.id.clone(), ask.sample));
@@ -103,14 +120,21 @@ impl Teacher for Scripted {
                 text: format!("{:x}", ask.seed()),
                 reasoning: None,
                 choice_log_probabilities: None,
-                finish_reason: FinishReason::Stop,
+                finish_reason: if ask.parameters.max_tokens < self.whole_from {
+                    FinishReason::Length
+                } else {
+                    FinishReason::Stop
+                },
                 prompt_tokens: 10,
                 completion_tokens: 3,
                 tokens: Vec::new(),
+                vocabulary: Vec::new(),
+                retracted: None,
             },
             latency: Duration::from_millis(5),
             request_sha256: "q".to_owned(),
             response_sha256: "a".to_owned(),
+            service: None,
         })
     }
 }
@@ -146,14 +170,21 @@ fn plan(prompts: u64, samples: u32) -> HarvestPlan {
         prompts: (1..=prompts).map(prompt).collect(),
         samples,
         parameters,
+        truncated_max_tokens: None,
+        retry_failed: Vec::new(),
+    }
+}
+
+fn question(index: u32) -> Question {
+    Question {
+        index,
+        sample: 0,
+        larger: false,
     }
 }
 
 fn at_most(concurrent: usize) -> Limits {
-    Limits {
-        concurrent,
-        requests_per_minute: None,
-    }
+    Limits::concurrent(concurrent)
 }
 
 async fn store(folder: &tempfile::TempDir) -> Store {
@@ -207,7 +238,8 @@ async fn everything_is_asked_once_and_a_second_harvest_asks_nothing() {
     let store = store(&folder).await;
     let teacher = Scripted::new(|_, _| Ok(()));
     let mut plan = plan(50, 3);
-    plan.prompts.push(plan.prompts[0].clone());
+    let twice = plan.prompts[0].clone();
+    plan.prompts = plan.prompts.iter().cloned().chain([twice]).collect();
 
     let summary = run(&store, &teacher, plan.clone()).await.unwrap();
     assert_eq!(
@@ -246,7 +278,7 @@ async fn the_order_of_the_questions_changes_no_answer() {
     let (one, other) = (store(&one).await, store(&other).await);
     let forward = plan(60, 2);
     let mut backward = forward.clone();
-    backward.prompts.reverse();
+    backward.prompts = backward.prompts.iter().rev().cloned().collect();
     run(&one, &Scripted::new(|_, _| Ok(())), forward)
         .await
         .unwrap();
@@ -463,7 +495,10 @@ async fn failures_are_kept_with_their_reasons_and_asked_again_by_the_next_harves
     let summary = run(&store, &teacher, plan.clone()).await.unwrap();
     assert_eq!((summary.asked, summary.failed), (30, 10));
     assert_eq!(texts(&store).await.len(), 20);
-    let failed = plan.ask(2, 0).trace_key(&teacher.identity().key()).id();
+    let failed = plan
+        .ask(question(2))
+        .trace_key(&teacher.identity().key())
+        .id();
     let attempts = store.attempts(&failed).await.unwrap();
     let reason = AttemptStatus::Failed {
         kind: "timeout".to_owned(),
@@ -480,6 +515,65 @@ async fn failures_are_kept_with_their_reasons_and_asked_again_by_the_next_harves
         2,
         "the failure stays on record"
     );
+}
+
+#[tokio::test]
+async fn lasting_failures_are_asked_again_only_on_request_and_end_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let mut plan = plan(60, 1);
+    let teacher = Scripted::new(|ask, _| match ask.prompt.row {
+        1..=50 => Err(AskError::Other {
+            kind: "policy".to_owned(),
+            message: "a filter refused the question".to_owned(),
+            fatal: false,
+        }),
+        51 => Err(failure(false)),
+        _ => Ok(()),
+    });
+    let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!((summary.asked, summary.failed), (60, 51));
+
+    let mended = Scripted::new(|_, _| Ok(()));
+    let again = run(&store, &mended, plan.clone()).await.unwrap();
+    assert_eq!((again.asked, again.left_out, again.reused), (1, 50, 9));
+
+    plan.retry_failed = vec!["policy".to_owned()];
+    let again = run(&store, &mended, plan).await.unwrap();
+    assert_eq!((again.asked, again.left_out, again.reused), (50, 0, 10));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_off_is_asked_for_once_more_with_the_larger_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let teacher = Scripted::cutting_off(20);
+    let mut plan = plan(10, 1);
+    let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!(summary.asked, 10, "nothing is asked again blindly");
+
+    // 10 tokens are cut off again, and that is that.
+    plan.truncated_max_tokens = Some(10);
+    let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!((summary.asked, summary.reused), (10, 0));
+    plan.truncated_max_tokens = Some(40);
+    let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!((summary.asked, summary.reused), (10, 0));
+    let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!((summary.asked, summary.reused), (0, 10));
+    assert_eq!(
+        texts(&store).await.len(),
+        30,
+        "the answers that were cut off are kept as well"
+    );
+
+    // In one run, the second try follows the first.
+    plan.parameters.seed += 1;
+    let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!((summary.asked, summary.reused), (20, 0));
+    plan.parameters.max_tokens = 40;
+    let summary = run(&store, &teacher, plan).await.unwrap();
+    assert_eq!((summary.asked, summary.reused), (0, 10));
 }
 
 #[tokio::test]
@@ -588,8 +682,8 @@ async fn the_rate_holds_from_the_first_question_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
     let limits = Limits {
-        concurrent: 8,
         requests_per_minute: Some(6000),
+        ..at_most(8)
     };
     let teacher = Scripted::new(|_, _| Ok(()));
     let begun = Instant::now();

@@ -159,6 +159,8 @@ impl Encoding {
                     prompt_tokens,
                     completion_tokens: 0,
                     tokens: Vec::new(),
+                    vocabulary: Vec::new(),
+                    retracted: None,
                 })
             }
             OutputResult::Generated { tokens, finish } => {
@@ -174,6 +176,8 @@ impl Encoding {
                     prompt_tokens,
                     completion_tokens: tokens.len() as u32,
                     tokens: tokens.into_iter().map(kept).collect(),
+                    vocabulary: Vec::new(),
+                    retracted: None,
                 })
             }
         }

@@ -109,7 +109,7 @@ fn generate(prompt: Prompt, sample: u32) -> Ask {
 }
 
 async fn ask(teacher: &LocalTeacher, ask: &Ask) -> Result<Answer, AskError> {
-    teacher.ask(ask, &CancellationToken::new()).await
+    teacher.ask(ask, &CancellationToken::new()).await.result
 }
 
 /// Asks all at once; answers in the order of the questions.
@@ -219,7 +219,7 @@ async fn a_generated_answer_carries_its_tokens_and_ends_within_its_limit() {
         match answer.finish_reason {
             FinishReason::Stop => assert!(ended),
             FinishReason::Length => assert!(!ended && answer.tokens.len() == 12),
-            FinishReason::Choice => panic!("nothing was to choose"),
+            FinishReason::Choice | FinishReason::Filtered => panic!("{answer:?}"),
         }
         let ids: Vec<u32> = answer.tokens.iter().map(|token| token.id).collect();
         assert_eq!(answer.text, tiny_tokenizer().decode(&ids));
@@ -365,7 +365,10 @@ async fn a_cancelled_question_is_not_asked() {
     let teacher = teacher(2);
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let answer = teacher.ask(&generate(completion("x"), 0), &cancel).await;
+    let answer = teacher
+        .ask(&generate(completion("x"), 0), &cancel)
+        .await
+        .result;
     assert!(matches!(answer, Err(AskError::Cancelled)));
 }
 
@@ -411,14 +414,13 @@ async fn harvested(concurrent: usize, prompts: Vec<Prompt>) -> BTreeMap<String, 
         .unwrap();
     let parameters = choose(completion("x")).parameters;
     let plan = HarvestPlan {
-        prompts,
+        prompts: prompts.into(),
         samples: 1,
         parameters,
+        truncated_max_tokens: None,
+        retry_failed: Vec::new(),
     };
-    let limits = Limits {
-        concurrent,
-        requests_per_minute: None,
-    };
+    let limits = Limits::concurrent(concurrent);
     harvest(
         &store,
         teacher(concurrent),

@@ -69,6 +69,10 @@ fn harvested(summary: &HarvestSummary) -> String {
     if summary.failed > 0 {
         parts.push(format!("{} failed", text::grouped(summary.failed)));
     }
+    if summary.left_out > 0 {
+        let left_out = text::grouped(summary.left_out);
+        parts.push(format!("{left_out} refused before and not asked again"));
+    }
     let tokens = summary.prompt_tokens + summary.completion_tokens;
     if tokens > 0 && summary.seconds > 0.0 {
         let rate = tokens as f64 / summary.seconds;
@@ -89,6 +93,7 @@ mod tests {
             asked,
             reused,
             failed,
+            left_out: 0,
             prompt_tokens: asked * 40,
             completion_tokens: asked * 2,
             seconds: 10.0,
