@@ -37,7 +37,7 @@ pub use database::Store;
 pub use error::StoreError;
 pub use normalise::normalise;
 pub use record::{
-    Answered, Attempt, AttemptStatus, Dataset, FinishReason, Message, Prompt, PromptBody, Receipt,
-    Run, RunStatus, SamplingParameters, TokenLogProbabilities, Trace, TraceDetail, TraceFilter,
-    TraceKey, TraceRecord, TraceSummary, VerdictFilter, now,
+    Answered, Attempt, AttemptStatus, Dataset, FinishReason, Message, Prompt, PromptBody,
+    Reasoning, Receipt, Run, RunStatus, SamplingParameters, TokenLogProbabilities, Trace,
+    TraceDetail, TraceFilter, TraceKey, TraceRecord, TraceSummary, VerdictFilter, now,
 };
