@@ -38,6 +38,7 @@ pub use error::StoreError;
 pub use normalise::normalise;
 pub use record::{
     Answered, Attempt, AttemptStatus, Call, Dataset, Failure, FinishReason, Message, Prompt,
-    PromptBody, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt, TokenLogProbabilities,
-    Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord, TraceSummary, VerdictFilter, now,
+    PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
+    TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord, TraceSummary,
+    VerdictFilter, now,
 };

@@ -4,6 +4,7 @@
 //! - [`Teacher`], [`Ask`], [`Answer`]: one question and its answer, whoever is asked;
 //! - [`LocalTeacher`]: a model in this process, on its own thread;
 //! - [`Limits`]: how fast a teacher may be asked, and for how much;
+//! - [`wire`]: what API teachers say and are told;
 //! - [`harvest()`]: asks what a store has no answer to.
 //!
 //! Invariants:
@@ -19,6 +20,7 @@ mod harvest;
 mod local;
 mod pace;
 mod teacher;
+pub mod wire;
 
 pub use error::{AskError, HarvestError, LimitError, TeacherError};
 pub use harvest::{HarvestPlan, HarvestReporter, HarvestSummary, SilentReporter, harvest};

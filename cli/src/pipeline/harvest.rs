@@ -156,6 +156,9 @@ pub(super) fn parameters(section: &HarvestSection) -> SamplingParameters {
         max_tokens: section.sampling.max_tokens,
         top_logprobs: section.sampling.top_logprobs,
         seed: section.sampling.seed,
+        stop: Vec::new(),
+        json_schema: None,
+        reasoning: None,
     }
 }
 

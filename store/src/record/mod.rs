@@ -21,7 +21,7 @@ pub use dataset::Dataset;
 pub use prompt::{Message, Prompt, PromptBody};
 pub use reading::{TraceDetail, TraceFilter, TraceRecord, TraceSummary, VerdictFilter};
 pub use run::{Run, RunStatus};
-pub use sampling::{SamplingParameters, TraceKey};
+pub use sampling::{Reasoning, SamplingParameters, TraceKey};
 
 /// The time now, as RFC 3339 in UTC: what [`Attempt::started_at`] and the other times of a store hold.
 pub fn now() -> String {

@@ -165,6 +165,9 @@ fn plan(prompts: u64, samples: u32) -> HarvestPlan {
         max_tokens: 5,
         top_logprobs: 0,
         seed: 7,
+        stop: Vec::new(),
+        json_schema: None,
+        reasoning: None,
     };
     HarvestPlan {
         prompts: (1..=prompts).map(prompt).collect(),

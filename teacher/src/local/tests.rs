@@ -100,6 +100,9 @@ fn generate(prompt: Prompt, sample: u32) -> Ask {
         max_tokens: 12,
         top_logprobs: 5,
         seed: 3,
+        stop: Vec::new(),
+        json_schema: None,
+        reasoning: None,
     };
     Ask {
         prompt,

@@ -47,6 +47,9 @@ fn answer(prompt: &Prompt, sample: u32) -> Answered {
             max_tokens: 64,
             top_logprobs: 2,
             seed: 1,
+            stop: Vec::new(),
+            json_schema: None,
+            reasoning: None,
         },
     };
     let token = |id, log_probability| TokenLogProbabilities {
