@@ -19,6 +19,7 @@ mod error;
 mod harvest;
 mod local;
 mod pace;
+mod retry;
 mod teacher;
 pub mod wire;
 
@@ -26,4 +27,5 @@ pub use error::{AskError, HarvestError, LimitError, TeacherError};
 pub use harvest::{HarvestPlan, HarvestReporter, HarvestSummary, SilentReporter, harvest};
 pub use local::{LocalOptions, LocalTeacher};
 pub use pace::{Limits, NanoUsd, Price, usd};
+pub use retry::RetryPolicy;
 pub use teacher::{Answer, Ask, Asked, Teacher, TeacherIdentity, Try};
