@@ -13,7 +13,14 @@
 //! - What an answer is depends on its question only: not on its batch, its order, or what it shares with others.
 //! - Every channel is bounded, and so is the number of questions in flight, however many there are to ask.
 //! - Text of prompts and answers is hostile: what looks like a control token in it stays text.
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed test panics"))]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::unwrap_used,
+        clippy::float_cmp,
+        reason = "a failed test panics, and exact numbers are meant"
+    )
+)]
 
 mod error;
 mod harvest;

@@ -96,13 +96,6 @@ pub enum Oddity {
         /// What it held.
         value: String,
     },
-    /// The service says it wrote more tokens than it was allowed to.
-    TooManyTokens {
-        /// What it says.
-        said: u64,
-        /// What was allowed.
-        allowed: u64,
-    },
     /// Log-probabilities that are none; all of the answer's were left out.
     LogProbabilities {
         /// What is wrong with them.
@@ -115,7 +108,7 @@ pub enum Oddity {
     /// The service did not say why the answer ended.
     NoFinish,
     /// More answers than were asked for; the first was taken.
-    SeveralAnswers(usize),
+    SeveralAnswers,
 }
 
 impl Finish {
@@ -137,14 +130,11 @@ impl fmt::Display for Oddity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage { field, value } => write!(f, "the count `{field}` is {value}"),
-            Self::TooManyTokens { said, allowed } => {
-                write!(f, "{said} tokens were written where {allowed} were allowed")
-            }
             Self::LogProbabilities { what } => write!(f, "log-probabilities left out: {what}"),
             Self::InvalidUtf8 => write!(f, "bytes that are not UTF-8"),
             Self::InvalidNumbers => write!(f, "numbers that JSON does not know, such as NaN"),
             Self::NoFinish => write!(f, "no reason why the answer ended"),
-            Self::SeveralAnswers(count) => write!(f, "{count} answers where one was asked for"),
+            Self::SeveralAnswers => write!(f, "more answers than the one asked for"),
         }
     }
 }

@@ -32,6 +32,9 @@ pub struct Preset {
     /// Whether there is `/completions`.
     #[serde(default)]
     pub(super) completions: bool,
+    /// The most alternatives at one position that it tells, where that differs from chats.
+    #[serde(default)]
+    pub(super) completion_logprobs: Option<u32>,
     /// Whether usage in a stream has to be asked for.
     #[serde(default)]
     pub(super) stream_usage: bool,
@@ -144,10 +147,10 @@ pub(super) enum ReasoningAbility {
 
 /// The language that a service speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// OpenAI's chat completions and completions.
-    OpenAi,
+    /// `OpenAI`'s chat completions and completions.
+    Openai,
     /// Anthropic's messages.
     Anthropic,
     /// Google's `generateContent`.
@@ -283,12 +286,9 @@ mod tests {
         let deeper = ["names", "model", "input", "cached", "output", "as_of"];
         for (name, provider) in &table {
             for (key, value) in provider.as_table().unwrap() {
-                let entries = match value {
-                    toml::Value::Array(entries) => entries.as_slice(),
-                    _ => {
-                        assert!(known.contains(&key.as_str()), "{name}.{key}");
-                        &[]
-                    }
+                let Some(entries) = value.as_array() else {
+                    assert!(known.contains(&key.as_str()), "{name}.{key}");
+                    continue;
                 };
                 for entry in entries {
                     for key in entry.as_table().unwrap().keys() {

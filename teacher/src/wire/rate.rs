@@ -1,6 +1,17 @@
 //! What the headers of a response say about limits.
+//!
+//! There are five families of names, and services mix them, so all are read whoever answers: `OpenAI`'s
+//! `x-ratelimit-remaining-tokens`, with a span at the end at Mistral and Cerebras; Anthropic's
+//! `anthropic-ratelimit-input-tokens-remaining`; Together's `x-tokenlimit-remaining`; the bare
+//! `x-ratelimit-remaining` and `ratelimit-remaining`; and the IETF's `ratelimit: "default";r=50;t=30`. What differs by
+//! service is over how long they count where they do not say ([`Preset`]).
 
 use std::time::Duration;
+
+use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Preset;
 
 /// What one response says about the limits in force.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,4 +48,420 @@ pub enum Measure {
     InputTokens,
     /// Tokens written.
     OutputTokens,
+}
+
+/// A wait longer than this is a mistake or a trap.
+const LONGEST_WAIT: Duration = Duration::from_hours(32 * 24);
+
+impl RateSignals {
+    /// Reads the headers of a response. `now` is the time at which it came; where the response tells its own time,
+    /// points in time are measured from that, so that a clock that is off on either side does not matter.
+    pub fn read(preset: &Preset, headers: &HeaderMap, now: Timestamp) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let sent = text("date").and_then(http_date).unwrap_or(now);
+        let milliseconds =
+            text("retry-after-ms").and_then(|value| value.trim().parse::<f64>().ok());
+        let mut signals = Self {
+            retry_after: milliseconds
+                .and_then(|milliseconds| seconds(milliseconds / 1000.0))
+                .or_else(|| until(text("retry-after")?, sent)),
+            windows: Vec::new(),
+        };
+        for (name, value) in headers {
+            let Ok(value) = value.to_str() else { continue };
+            match name.as_str() {
+                "ratelimit" | "ratelimit-policy" => signals.add_structured(value),
+                name => {
+                    if let Some((field, measure, span)) = parse_name(name, preset) {
+                        signals.add(measure, span, field, value, sent);
+                    }
+                }
+            }
+        }
+        signals
+    }
+
+    fn add(
+        &mut self,
+        measure: Measure,
+        span: Option<Duration>,
+        field: Field,
+        value: &str,
+        sent: Timestamp,
+    ) {
+        match field {
+            Field::Reset => {
+                if let Some(reset) = until(value, sent) {
+                    self.window(measure, span).reset = Some(reset);
+                }
+            }
+            Field::Limit | Field::Remaining => {
+                let Some(count) = count(value) else { return };
+                let window = self.window(measure, span);
+                match field {
+                    Field::Limit => window.limit = Some(count),
+                    _ => window.remaining = Some(count),
+                }
+            }
+        }
+    }
+
+    /// Reads `"default";r=50;t=30` and `"default";q=100;w=60`; several are separated by commas.
+    fn add_structured(&mut self, value: &str) {
+        for item in value.split(',') {
+            let parameters: Vec<(&str, &str)> = item
+                .split(';')
+                .filter_map(|parameter| parameter.split_once('='))
+                .map(|(key, value)| (key.trim(), value.trim()))
+                .collect();
+            let get = |key: &str| {
+                parameters
+                    .iter()
+                    .find(|(k, _)| *k == key)
+                    .map(|(_, value)| *value)
+            };
+            if get("qu").is_some_and(|unit| unit.trim_matches('"') != "requests") {
+                continue;
+            }
+            let span = get("w").and_then(|value| seconds(value.parse().ok()?));
+            // The window is told in the policy alone, so the one kind of window is that of the bare names.
+            let window = self.window(Measure::Requests, None);
+            window.span = span.or(window.span);
+            window.limit = get("q").and_then(count).or(window.limit);
+            window.remaining = get("r").and_then(count).or(window.remaining);
+            let reset = get("t").and_then(|value| seconds(value.parse().ok()?));
+            window.reset = reset.or(window.reset);
+        }
+    }
+
+    /// The window that is told of, new if it was not told of before.
+    fn window(&mut self, measure: Measure, span: Option<Duration>) -> &mut RateWindow {
+        let same = |window: &RateWindow| {
+            window.measure == measure && (window.span == span || span.is_none())
+        };
+        let index = self.windows.iter().position(same).unwrap_or_else(|| {
+            self.windows.push(RateWindow {
+                measure,
+                span,
+                limit: None,
+                remaining: None,
+                reset: None,
+            });
+            self.windows.len() - 1
+        });
+        &mut self.windows[index]
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Limit,
+    Remaining,
+    Reset,
+}
+
+impl Field {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "limit" => Some(Self::Limit),
+            "remaining" => Some(Self::Remaining),
+            "reset" => Some(Self::Reset),
+            _ => None,
+        }
+    }
+}
+
+/// What a header tells of, by its name; `None` for any other header.
+fn parse_name(name: &str, preset: &Preset) -> Option<(Field, Measure, Option<Duration>)> {
+    if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
+        let (measure, field) = rest.rsplit_once('-')?;
+        let (measure, _) = parse_measure(measure)?;
+        return Some((Field::named(field)?, measure, Some(preset.window(measure))));
+    }
+    if let Some(field) = name.strip_prefix("x-tokenlimit-") {
+        return Some((Field::named(field)?, Measure::Tokens, None));
+    }
+    let rest = name
+        .strip_prefix("x-ratelimit-")
+        .or_else(|| name.strip_prefix("ratelimit-"))?;
+    let Some((field, measure)) = rest.split_once('-') else {
+        return Some((Field::named(rest)?, Measure::Requests, None));
+    };
+    let (measure, span) = parse_measure(measure)?;
+    let span = span.unwrap_or_else(|| preset.window(measure));
+    Some((Field::named(field)?, measure, Some(span)))
+}
+
+/// Reads `tokens`, `input-tokens`, `req-minute`.
+fn parse_measure(name: &str) -> Option<(Measure, Option<Duration>)> {
+    const SPANS: [(&str, u64); 5] = [
+        ("-second", 1),
+        ("-minute", 60),
+        ("-hour", 3600),
+        ("-day", 86_400),
+        ("-month", 30 * 86_400),
+    ];
+    let span = SPANS.iter().find(|(end, _)| name.ends_with(end));
+    let bare = span.map_or(name, |(end, _)| name.strip_suffix(end).unwrap_or(name));
+    let measure = match bare {
+        "requests" | "req" => Measure::Requests,
+        "tokens" => Measure::Tokens,
+        "input-tokens" | "tokens-prompt" => Measure::InputTokens,
+        "output-tokens" | "tokens-generated" => Measure::OutputTokens,
+        _ => return None,
+    };
+    Some((
+        measure,
+        span.map(|(_, seconds)| Duration::from_secs(*seconds)),
+    ))
+}
+
+impl Preset {
+    /// Over how long headers count that do not say.
+    fn window(&self, measure: Measure) -> Duration {
+        Duration::from_secs(match measure {
+            Measure::Requests => self.requests_window_s,
+            Measure::Tokens | Measure::InputTokens | Measure::OutputTokens => self.tokens_window_s,
+        })
+    }
+}
+
+/// Reads the first number of `100`, `99.0`, `100, 100;w=60`; less than nothing is nothing.
+fn count(value: &str) -> Option<u64> {
+    let first = value.split([',', ';']).next()?.trim();
+    let number: f64 = first.parse().ok()?;
+    (!number.is_nan()).then_some(number.max(0.0) as u64)
+}
+
+/// How long it is from `sent` until what a header says: a duration such as `6m0s` or `20ms`, seconds, a point in time
+/// as RFC 3339 or as an HTTP date, or as seconds or milliseconds since 1970. What has passed is no wait.
+fn until(value: &str, sent: Timestamp) -> Option<Duration> {
+    /// The year 2001 in seconds since 1970; a wait is never so long, a point in time never so early.
+    const LEAST_EPOCH: f64 = 1e9;
+    let value = value.trim();
+    if let Ok(number) = value.parse::<f64>() {
+        let epoch = |seconds_since_1970: f64| {
+            seconds(seconds_since_1970 - sent.as_duration().as_secs_f64())
+        };
+        return match number {
+            _ if number >= 1000.0 * LEAST_EPOCH => epoch(number / 1000.0),
+            _ if number >= LEAST_EPOCH => epoch(number),
+            _ => seconds(number),
+        };
+    }
+    let point = value.parse::<Timestamp>().ok().or_else(|| http_date(value));
+    match point {
+        Some(point) => seconds(point.duration_since(sent).as_secs_f64()),
+        None => duration(value),
+    }
+}
+
+/// Reads a duration such as `6m0s`, `7.66s`, `20ms`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let duration: SignedDuration = text.trim().parse().ok()?;
+    seconds(duration.as_secs_f64())
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
+    Some(date.timestamp())
+}
+
+/// So many seconds; none for less, `None` for what is no number or longer than anybody waits.
+fn seconds(seconds: f64) -> Option<Duration> {
+    let wait = Duration::try_from_secs_f64(seconds.max(0.0)).ok()?;
+    (!seconds.is_nan() && wait <= LONGEST_WAIT).then_some(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::preset;
+
+    const NOW: &str = "2026-01-01T00:00:00Z";
+
+    fn read(provider: &str, headers: &[(&str, &str)]) -> RateSignals {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| {
+                let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                (HeaderName::from_bytes(name.as_bytes()).unwrap(), value)
+            })
+            .collect();
+        RateSignals::read(preset(provider).unwrap(), &headers, NOW.parse().unwrap())
+    }
+
+    fn window(
+        signals: &RateSignals,
+        measure: Measure,
+    ) -> (Option<u64>, Option<u64>, Option<u64>, Option<f64>) {
+        let window = signals
+            .windows
+            .iter()
+            .find(|window| window.measure == measure)
+            .unwrap();
+        (
+            window.span.map(|span| span.as_secs()),
+            window.limit,
+            window.remaining,
+            window.reset.map(|reset| reset.as_secs_f64()),
+        )
+    }
+
+    #[test]
+    fn durations_points_in_time_and_seconds_are_waits() {
+        let sent: Timestamp = NOW.parse().unwrap();
+        for (value, expected) in [
+            ("6m0s", Some(360.0)),
+            ("1s", Some(1.0)),
+            ("20ms", Some(0.02)),
+            ("1h2m3.5s", Some(3723.5)),
+            ("2m59.56s", Some(179.56)),
+            ("12", Some(12.0)),
+            ("0.5", Some(0.5)),
+            ("-3", Some(0.0)),
+            ("2026-01-01T00:01:00Z", Some(60.0)),
+            ("2025-12-31T23:00:00Z", Some(0.0)),
+            ("Thu, 01 Jan 2026 00:00:30 GMT", Some(30.0)),
+            ("1767225605", Some(5.0)),
+            ("1767225605000", Some(5.0)),
+            ("99999999", None),
+            ("NaN", None),
+            ("inf", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let wait = until(value, sent).map(|wait| wait.as_secs_f64());
+            match (wait, expected) {
+                (Some(wait), Some(expected)) => {
+                    assert!((wait - expected).abs() < 1e-6, "{value}: {wait}");
+                }
+                (wait, expected) => assert_eq!(wait, expected, "{value}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_finer_wait_counts_and_a_date_is_measured_by_the_clock_of_the_service() {
+        let signals = read("azure", &[("retry-after", "2"), ("retry-after-ms", "1250")]);
+        assert_eq!(signals.retry_after, Some(Duration::from_millis(1250)));
+        let signals = read(
+            "openai",
+            &[
+                ("date", "Thu, 01 Jan 2026 09:00:00 GMT"),
+                ("retry-after", "Thu, 01 Jan 2026 09:00:07 GMT"),
+            ],
+        );
+        assert_eq!(signals.retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(
+            read("openai", &[("retry-after", "later")]),
+            RateSignals::default()
+        );
+    }
+
+    #[test]
+    fn openai_and_those_like_it() {
+        let headers = [
+            ("x-ratelimit-limit-requests", "60"),
+            ("x-ratelimit-limit-tokens", "150000"),
+            ("x-ratelimit-remaining-requests", "59"),
+            ("x-ratelimit-remaining-tokens", "149984"),
+            ("x-ratelimit-reset-requests", "1s"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
+            ("x-ratelimit-limit-tokens_usage_based", "1"),
+        ];
+        let signals = read("openai", &headers);
+        assert_eq!(signals.windows.len(), 2);
+        let requests = (Some(60), Some(60), Some(59), Some(1.0));
+        assert_eq!(window(&signals, Measure::Requests), requests);
+        let tokens = (Some(60), Some(150_000), Some(149_984), Some(360.0));
+        assert_eq!(window(&signals, Measure::Tokens), tokens);
+        // The same names mean a day's requests at Groq.
+        let signals = read("groq", &headers);
+        assert_eq!(window(&signals, Measure::Requests).0, Some(86_400));
+        assert_eq!(window(&signals, Measure::Tokens).0, Some(60));
+    }
+
+    #[test]
+    fn anthropic_tells_points_in_time_and_both_ways_of_tokens() {
+        let signals = read(
+            "anthropic",
+            &[
+                ("date", "Thu, 01 Jan 2026 00:10:00 GMT"),
+                ("anthropic-ratelimit-requests-limit", "50"),
+                ("anthropic-ratelimit-requests-remaining", "49"),
+                ("anthropic-ratelimit-requests-reset", "2026-01-01T00:10:01Z"),
+                ("anthropic-ratelimit-input-tokens-remaining", "40000"),
+                ("anthropic-ratelimit-output-tokens-remaining", "-5"),
+                (
+                    "anthropic-ratelimit-output-tokens-reset",
+                    "2026-01-01T00:10:30Z",
+                ),
+                ("retry-after", "13"),
+            ],
+        );
+        assert_eq!(signals.retry_after, Some(Duration::from_secs(13)));
+        let requests = (Some(60), Some(50), Some(49), Some(1.0));
+        assert_eq!(window(&signals, Measure::Requests), requests);
+        assert_eq!(window(&signals, Measure::InputTokens).2, Some(40_000));
+        let output = (Some(60), None, Some(0), Some(30.0));
+        assert_eq!(window(&signals, Measure::OutputTokens), output);
+    }
+
+    #[test]
+    fn spans_in_names_bare_names_and_the_draft_of_the_ietf() {
+        let signals = read(
+            "mistral",
+            &[
+                ("x-ratelimit-limit-req-minute", "50"),
+                ("x-ratelimit-remaining-req-minute", "49"),
+                ("x-ratelimit-limit-tokens-month", "1000000000"),
+                ("x-ratelimit-tokens-query-cost", "1300"),
+            ],
+        );
+        let requests = (Some(60), Some(50), Some(49), None);
+        assert_eq!(window(&signals, Measure::Requests), requests);
+        assert_eq!(window(&signals, Measure::Tokens).0, Some(30 * 86_400));
+
+        let signals = read("fireworks", &[("x-ratelimit-limit-tokens-prompt", "500")]);
+        assert_eq!(
+            window(&signals, Measure::InputTokens),
+            (Some(1), Some(500), None, None)
+        );
+
+        let bare = [
+            ("x-ratelimit-limit", "20"),
+            ("x-ratelimit-reset", "1767225605000"),
+        ];
+        let signals = read("openrouter", &bare);
+        assert_eq!(
+            window(&signals, Measure::Requests),
+            (None, Some(20), None, Some(5.0))
+        );
+
+        let draft = [
+            ("ratelimit-policy", "\"default\";q=100;w=60"),
+            ("ratelimit", "\"default\";r=50;t=30"),
+        ];
+        let expected = (Some(60), Some(100), Some(50), Some(30.0));
+        assert_eq!(window(&read("openai", &draft), Measure::Requests), expected);
+        assert_eq!(
+            window(&read("openai", &[draft[1], draft[0]]), Measure::Requests),
+            expected
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_a_signal_or_none(
+            name in "(x-ratelimit|ratelimit|anthropic-ratelimit|x-tokenlimit)(-[a-z_]{1,9}){0,4}",
+            value in "[ -~]{0,40}|[0-9:.eTZ-]{0,24}",
+        ) {
+            let signals = read("openai", &[(&name, &value), ("date", &value), ("retry-after", &value)]);
+            prop_assert!(signals.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT));
+        }
+    }
 }

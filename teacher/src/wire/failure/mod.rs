@@ -1,8 +1,22 @@
 //! What went wrong with one try, and whether another can help.
+//!
+//! - [`classify`]: from what services say of an error to its kind
+//! - [`message`]: what of their words is kept
+
+mod classify;
+mod message;
 
 use std::time::Duration;
 
-use super::Usage;
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use self::classify::Words;
+use super::read::json;
+use super::{Preset, RateSignals, Usage};
+
+pub(super) use message::tidy;
 
 /// One try that gave no answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -21,7 +35,7 @@ pub struct Failure {
     /// Whether asking again can help.
     pub worth_retrying: bool,
     /// What it took nevertheless: refusals are paid for.
-    pub usage: Option<Usage>,
+    pub usage: Option<Box<Usage>>,
     /// The service's name for the request.
     pub request_id: Option<String>,
 }
@@ -126,4 +140,97 @@ impl Failure {
             request_id: None,
         }
     }
+
+    /// What a response with a bad status tells of. `now` is the time at which it came.
+    pub fn read(
+        preset: &Preset,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Self {
+        let signals = RateSignals::read(preset, headers, now);
+        let parsed = json::parse(body, &mut Vec::new());
+        let words = match &parsed {
+            Ok(value) => Words::of(value),
+            Err(error) => Words::of_text(body, error),
+        };
+        let mut kind = classify::kind(Some(status), &words);
+        // Nothing allowed at all is no matter of pace: the plan does not include this model.
+        let nothing_allowed = |window: &super::RateWindow| window.limit == Some(0);
+        if kind == FailureKind::RateLimited && signals.windows.iter().any(nothing_allowed) {
+            kind = FailureKind::Quota;
+        }
+        let mut failure = words.failure(kind, Some(status));
+        if (300..400).contains(&status) {
+            let target = headers.get(http::header::LOCATION);
+            let target = target
+                .and_then(|target| target.to_str().ok())
+                .unwrap_or_default();
+            // What follows the question mark may be a secret.
+            let target = target.split('?').next().unwrap_or_default();
+            failure.message = tidy(&format!("redirected to `{target}`, which is not followed"));
+        }
+        failure.retry_after = signals.retry_after.or(failure.retry_after);
+        failure.request_id = request_id(headers);
+        if let Some(advice) = headers.get("x-should-retry").and_then(|v| v.to_str().ok())
+            && !kind.is_fatal()
+        {
+            failure.worth_retrying = match advice {
+                "true" => true,
+                "false" => false,
+                _ => failure.worth_retrying,
+            };
+        }
+        failure
+    }
+
+    /// The same without `secret`, should a service have put it into its message.
+    #[must_use]
+    pub fn without_secret(mut self, secret: &str) -> Self {
+        if !secret.is_empty() {
+            self.message = self.message.replace(secret, message::HIDDEN);
+            self.code = self.code.map(|code| code.replace(secret, message::HIDDEN));
+            self.request_id = self
+                .request_id
+                .map(|id| id.replace(secret, message::HIDDEN));
+        }
+        self
+    }
+}
+
+/// The failure that a JSON value tells of, if it tells of one: a body's, or a stream's event's. `is_error`: it stands
+/// where only errors do.
+pub(super) fn from_error(status: Option<u16>, value: &Value, is_error: bool) -> Option<Failure> {
+    let empty = |error: &Value| {
+        error.is_null()
+            || error == ""
+            || error == false
+            || *error == Value::Object(serde_json::Map::new())
+    };
+    let error = value.get("error").filter(|error| !empty(error));
+    let named = json::text(value, "object") == Some("error");
+    if error.is_none() && !named && !is_error {
+        return None;
+    }
+    let words = Words::of(value);
+    let status = status.or(words.status);
+    Some(words.failure(classify::kind(status, &words), status))
+}
+
+/// The service's name for the request.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
+    const NAMES: [&str; 5] = [
+        "x-request-id",
+        "request-id",
+        "apim-request-id",
+        "x-amzn-requestid",
+        "cf-ray",
+    ];
+    let mut found = NAMES
+        .iter()
+        .filter_map(|name| headers.get(*name)?.to_str().ok());
+    found
+        .find(|id| !id.is_empty())
+        .map(|id| id.chars().take(200).collect())
 }
