@@ -6,6 +6,7 @@ use limbeck_model::ModelError;
 use limbeck_store::StoreError;
 
 use crate::pace::{Refusal, usd};
+use crate::wire::{Failure, RequestError};
 
 /// A local teacher could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +141,28 @@ pub enum AskError {
         /// What the question may cost.
         cost: f64,
     },
+    /// The service cannot be asked this.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The service gave no answer, after all attempts that were worth making.
+    #[error("`{endpoint}` gave no answer in {attempts} {}", if *attempts == 1 { "attempt" } else { "attempts" })]
+    Service {
+        /// Host and path.
+        endpoint: String,
+        /// How many were made.
+        attempts: usize,
+        /// Whether every other question would fail in the same way.
+        fatal: bool,
+        /// The last failure.
+        #[source]
+        failure: Box<Failure>,
+    },
+    /// No endpoint has answered for minutes, and nobody should wait any longer.
+    #[error("`{}` has not answered for minutes", endpoints.join("`, `"))]
+    Unreachable {
+        /// Host and path of each.
+        endpoints: Vec<String>,
+    },
     /// A failure that only this kind of teacher knows.
     #[error("{message}")]
     Other {
@@ -167,6 +190,9 @@ impl AskError {
             Self::Stopped { .. } => "stopped",
             Self::OverLimit { .. } => "over-limit",
             Self::CapReached { .. } => "cap-reached",
+            Self::Request(_) => "invalid-request",
+            Self::Service { failure, .. } => failure.kind.name(),
+            Self::Unreachable { .. } => "unreachable",
             Self::Other { kind, .. } => kind,
         }
     }
@@ -179,8 +205,14 @@ impl AskError {
             | Self::NoTokens
             | Self::NoChatTemplate { .. }
             | Self::CapReached { .. }
+            | Self::Unreachable { .. }
             | Self::Stopped { .. } => true,
-            Self::Other { fatal, .. } => *fatal,
+            // The settings are those of the whole harvest, the turns those of one prompt.
+            Self::Request(error) => matches!(
+                error,
+                RequestError::Unsupported { .. } | RequestError::Invalid { .. }
+            ),
+            Self::Service { fatal, .. } | Self::Other { fatal, .. } => *fatal,
             Self::Cancelled
             | Self::TooLong { .. }
             | Self::EmptyPrompt
@@ -197,7 +229,7 @@ impl AskError {
     }
 
     /// What a person can do about it, if there is anything to say.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         match self {
             Self::TooLong { .. } => {
                 Some("shorten the template, the examples or the rows (a `where` on their length)")
@@ -212,6 +244,11 @@ impl AskError {
             }
             Self::CapReached { .. } => Some(
                 "answers so far are kept; raise `spend_usd` of `limits` and run the same command again",
+            ),
+            Self::Request(error) => error.hint(),
+            Self::Service { failure, .. } => failure.kind.hint(),
+            Self::Unreachable { .. } => Some(
+                "answers so far are kept; look at `base_url` and at the network, and run the same command again",
             ),
             Self::Cancelled | Self::Encode(_) | Self::Decode { .. } | Self::Other { .. } => None,
         }
@@ -290,7 +327,7 @@ pub enum HarvestError {
 
 impl HarvestError {
     /// What a person can do about it, if there is anything to say.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Store(error) => error.hint(),
             Self::Limit(error) => Some(error.hint()),

@@ -3,6 +3,7 @@
 //! Layout:
 //! - [`Teacher`], [`Ask`], [`Answer`]: one question and its answer, whoever is asked;
 //! - [`LocalTeacher`]: a model in this process, on its own thread;
+//! - [`ApiTeacher`]: a model behind an API, asked with retries and several endpoints;
 //! - [`Limits`]: how fast a teacher may be asked, and for how much;
 //! - [`wire`]: what API teachers say and are told;
 //! - [`harvest()`]: asks what a store has no answer to.
@@ -22,6 +23,7 @@
     )
 )]
 
+mod api;
 mod error;
 mod harvest;
 mod local;
@@ -30,6 +32,10 @@ mod retry;
 mod teacher;
 pub mod wire;
 
+pub use api::{
+    ApiEndpoint, ApiError, ApiKey, ApiNotice, ApiOptions, ApiTeacher, ApiWatcher, KeyError,
+    PaceView, SilentWatcher, Timeouts,
+};
 pub use error::{AskError, HarvestError, LimitError, TeacherError};
 pub use harvest::{HarvestPlan, HarvestReporter, HarvestSummary, SilentReporter, harvest};
 pub use local::{LocalOptions, LocalTeacher};

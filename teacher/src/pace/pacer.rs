@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::limits::Limits;
 use super::spend::{Affordable, NanoUsd, Purse};
 use super::state::{Demand, Refusal, State, Taken, Turn, Used};
+use crate::wire::RateSignals;
 
 /// Times count from so long before the start, so that what earlier runs did has a time as well.
 const BEFORE_THE_START: Duration = Duration::from_hours(48);
@@ -133,9 +134,25 @@ impl Pacer {
         state.paused_until = state.paused_until.max(self.now().saturating_add(wait));
     }
 
-    /// See [`State::tighten`].
-    pub(crate) fn tighten(&self, requests: Option<u64>, tokens: Option<u64>) {
-        self.lock().tighten(requests, tokens);
+    /// For how long nothing is begun.
+    pub(crate) fn paused(&self) -> Duration {
+        self.lock().paused_until.saturating_sub(self.now())
+    }
+
+    /// Obeys what a response says about limits: what is used up is waited for, and what is tighter than declared
+    /// holds from now on.
+    pub(crate) fn obey(&self, signals: &RateSignals) {
+        for window in &signals.windows {
+            if let (Some(span), Some(limit)) = (window.span, window.limit) {
+                self.lock().tighten(window.measure, span, limit);
+            }
+            if let (Some(0), Some(reset)) = (window.remaining, window.reset) {
+                self.pause(reset);
+            }
+        }
+        if let Some(wait) = signals.retry_after {
+            self.pause(wait);
+        }
     }
 
     /// Counts requests of earlier runs, the oldest first: how long ago each was, and what it used.

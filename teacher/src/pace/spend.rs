@@ -83,10 +83,9 @@ impl Purse {
         self.lock().spent += spent;
     }
 
-    /// What is spent, and the cap on it.
-    pub(crate) fn spent(&self) -> (NanoUsd, Option<NanoUsd>) {
-        let spend = self.lock();
-        (spend.spent, spend.cap)
+    /// What is spent, in earlier runs as well.
+    pub(crate) fn spent(&self) -> NanoUsd {
+        self.lock().spent
     }
 
     pub(super) fn settle(&self, reserved: NanoUsd, cost: NanoUsd) {

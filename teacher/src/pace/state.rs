@@ -9,8 +9,9 @@ use super::concurrency::Concurrency;
 use super::limits::Limits;
 use super::spend::NanoUsd;
 use super::window::Window;
+use crate::wire::Measure;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// So many seconds' worth of requests may be made up for after a late moment.
@@ -60,6 +61,17 @@ enum Counts {
     Tokens,
 }
 
+impl From<Measure> for Counts {
+    fn from(measure: Measure) -> Self {
+        match measure {
+            Measure::Requests => Self::Requests,
+            Measure::Tokens => Self::Tokens,
+            Measure::InputTokens => Self::Input,
+            Measure::OutputTokens => Self::Output,
+        }
+    }
+}
+
 impl Counts {
     fn of(self, demand: &Demand) -> u64 {
         match self {
@@ -75,6 +87,7 @@ impl Counts {
 struct Gauge {
     field: &'static str,
     counts: Counts,
+    span: Duration,
     window: Window,
     /// Only the limits of a minute are spread; a day's may be used when the day begins.
     bucket: Option<Bucket>,
@@ -102,6 +115,7 @@ impl Gauge {
         Self {
             field,
             counts,
+            span,
             window,
             bucket,
         }
@@ -270,18 +284,14 @@ impl State {
         }
     }
 
-    /// Lowers limits of a minute to what the teacher says of itself.
-    pub(super) fn tighten(&mut self, requests: Option<u64>, tokens: Option<u64>) {
-        for gauge in &mut self.gauges {
-            let told = match gauge.counts {
-                Counts::Requests => requests,
-                Counts::Tokens => tokens,
-                Counts::Input | Counts::Output => None,
-            };
-            if let (Some(told), Some(bucket)) = (told, &mut gauge.bucket) {
-                gauge.window.tighten(told);
-                bucket
-                    .tighten(gauge.window.allowance() as f64 / gauge.window.length().as_secs_f64());
+    /// Lowers the limit of `measure` over `span` to what the teacher says of itself.
+    pub(super) fn tighten(&mut self, measure: Measure, span: Duration, allowance: u64) {
+        let same = |gauge: &&mut Gauge| gauge.counts == measure.into() && gauge.span == span;
+        for gauge in self.gauges.iter_mut().filter(same) {
+            gauge.window.tighten(allowance);
+            if let Some(bucket) = &mut gauge.bucket {
+                let length = gauge.window.length().as_secs_f64();
+                bucket.tighten(gauge.window.allowance() as f64 / length);
             }
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::wire::{Measure, RateSignals, RateWindow};
 
 fn per_minute(requests: u64, tokens: u64) -> Limits {
     Limits {
@@ -239,7 +240,22 @@ async fn a_demand_that_never_fits_says_which_limit_it_exceeds() {
 #[tokio::test(start_paused = true)]
 async fn limits_are_tightened_by_what_the_teacher_says_and_never_widened() {
     let pacer = pacer(&per_minute(600, 60_000));
-    pacer.tighten(Some(120), Some(90_000));
+    let told = |measure, span, limit| RateWindow {
+        measure,
+        span: Some(Duration::from_secs(span)),
+        limit: Some(limit),
+        remaining: Some(5),
+        reset: None,
+    };
+    let signals = RateSignals {
+        retry_after: None,
+        windows: vec![
+            told(Measure::Requests, 60, 120),
+            told(Measure::Requests, 1, 2),
+            told(Measure::Tokens, 60, 90_000),
+        ],
+    };
+    pacer.obey(&signals);
     let usage = pacer.usage().limits;
     assert_eq!(
         usage,
@@ -248,6 +264,17 @@ async fn limits_are_tightened_by_what_the_teacher_says_and_never_widened() {
             ("tokens_per_minute", 0, 60_000)
         ]
     );
+    assert_eq!(pacer.paused(), Duration::ZERO);
+    let used_up = RateSignals {
+        retry_after: None,
+        windows: vec![RateWindow {
+            remaining: Some(0),
+            reset: Some(Duration::from_secs(7)),
+            ..told(Measure::Requests, 60, 120)
+        }],
+    };
+    pacer.obey(&used_up);
+    assert_eq!(pacer.paused(), Duration::from_secs(7));
 }
 
 proptest! {

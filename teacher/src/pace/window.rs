@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn at(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)

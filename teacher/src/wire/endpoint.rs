@@ -110,6 +110,11 @@ impl Endpoint {
         url
     }
 
+    /// What stands before a request's own path.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// The host and the port, as receipts and reports show them.
     pub fn host(&self) -> String {
         let host = self.base.host_str().unwrap_or_default();
