@@ -300,11 +300,19 @@ fn local_servers() {
     check(
         "llamacpp",
         &expect![[r#"
-        chat-logprobs: "Yes" stop in=10 out=2 Yes=-0.25/2 default
-        chat-think-open-in-prompt: "4" stop, after "Two and two." in=10 out=9 default
-        error-400-context: TOO-LONG (exceed_context_size_error) the request exceeds the available context size, try increasing it
-        error-503-loading: OVERLOADED retry (unavailable_error) Loading model
-    "#]],
+            chat-logprobs: "Yes" stop in=10 out=2 Yes=-0.25/2 default
+            chat-think-open-in-prompt: "4" stop, after "Two and two." in=10 out=9 default
+            error-400-context: TOO-LONG (exceed_context_size_error) the request exceeds the available context size, try increasing it
+            error-503-loading: OVERLOADED retry (unavailable_error) Loading model
+            recorded-chat-logprobs: "☐☐" length in=26 cached=0 out=6 SmolLM2-135M-Instruct.Q4_1.gguf [log-probabilities left out: those of the parts of a character are lost]
+            recorded-chat-stream: "The answer to this classic question" length in=26 cached=25 out=6 The=-2.2691991/3  answer=-1.1258433/3  to=-0.738155/3  this=-0.70576644/3  classic=-1.385428/3  question=-1.5390879/3 SmolLM2-135M-Instruct.Q4_1.gguf
+            recorded-completion: " I love it" stop in=9 cached=0 out=4  I=-1.6651628/5  love=-0.66217244/5  it=-0.13600549/5 SmolLM2-135M-Instruct.Q4_1.gguf
+            recorded-emoji: "🦀☃\n\n🦀🦀\n\n🦀" length in=40 cached=24 out=20 SmolLM2-135M-Instruct.Q4_1.gguf [log-probabilities left out: those of the parts of a character are lost]
+            recorded-error-400-context: TOO-LONG (exceed_context_size_error) request (6031 tokens) exceeds the available context size (1024 tokens)
+            recorded-error-400-json: INVALID-REQUEST (invalid_request_error) [json.exception.parse_error.101] parse error at line 1, column 10: syn
+            recorded-error-404: NOT-FOUND fatal (not_found_error) File Not Found
+            recorded-schema: "{\n    \"colour\": \"blue\"\n}" stop in=36 cached=3 out=16 SmolLM2-135M-Instruct.Q4_1.gguf
+        "#]],
     );
     check(
         "vllm",

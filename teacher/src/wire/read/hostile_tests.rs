@@ -1,5 +1,7 @@
 //! Responses in pieces, cut short, damaged and made up.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -7,9 +9,11 @@ use super::fixtures::{FOLDERS, Fixture, folder, now};
 use super::*;
 use crate::wire::{FailureKind, preset};
 
-fn answered() -> Vec<Fixture> {
-    let all = FOLDERS.iter().flat_map(|name| folder(name));
-    all.filter(|fixture| fixture.status == 200).collect()
+static ALL: LazyLock<Vec<Fixture>> =
+    LazyLock::new(|| FOLDERS.iter().flat_map(|name| folder(name)).collect());
+
+fn answered() -> impl Iterator<Item = &'static Fixture> {
+    ALL.iter().filter(|fixture| fixture.status == 200)
 }
 
 fn in_pieces(fixture: &Fixture, cuts: &[usize]) -> Result<WireAnswer, Failure> {
@@ -38,8 +42,8 @@ fn a_response_byte_by_byte_is_the_same() {
     for fixture in answered() {
         let cuts: Vec<usize> = (0..fixture.body.len()).collect();
         assert_eq!(
-            in_pieces(&fixture, &cuts),
-            read(&fixture, &fixture.body),
+            in_pieces(fixture, &cuts),
+            read(fixture, &fixture.body),
             "{}",
             fixture.name
         );
@@ -49,11 +53,11 @@ fn a_response_byte_by_byte_is_the_same() {
 #[test]
 fn a_response_cut_short_is_never_taken_for_a_whole_one() {
     for fixture in answered() {
-        let Ok(whole) = read(&fixture, &fixture.body) else {
+        let Ok(whole) = read(fixture, &fixture.body) else {
             continue;
         };
         for end in 0..fixture.body.len() {
-            match read(&fixture, &fixture.body[..end]) {
+            match read(fixture, &fixture.body[..end]) {
                 Ok(answer) => {
                     // Only what comes after the end of the answer may be missing, such as a last count of tokens.
                     assert_eq!(answer.text, whole.text, "{} at {end}", fixture.name);
@@ -86,7 +90,7 @@ fn what_is_read_until_the_service_is_done_is_all() {
         }
         assert_eq!(
             stream.finish(),
-            read(&fixture, &fixture.body),
+            read(fixture, &fixture.body),
             "{}",
             fixture.name
         );
@@ -147,8 +151,7 @@ proptest! {
 
     #[test]
     fn any_pieces_give_the_same_answer(which: Index, cuts in prop::collection::vec(any::<Index>(), 0..20)) {
-        let all = answered();
-        let fixture = &all[which.index(all.len())];
+        let fixture = answered().nth(which.index(answered().count())).unwrap();
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(fixture.body.len() + 1)).collect();
         cuts.sort_unstable();
         prop_assert_eq!(in_pieces(fixture, &cuts), read(fixture, &fixture.body));
@@ -156,13 +159,11 @@ proptest! {
 
     #[test]
     fn damaged_responses_are_an_answer_or_a_failure(
-        folder_index: Index,
         which: Index,
         damage in prop::collection::vec((any::<Index>(), any::<u8>()), 1..12),
         status in prop_oneof![Just(None), (100_u16..600).prop_map(Some)],
     ) {
-        let all = folder(FOLDERS[folder_index.index(FOLDERS.len())]);
-        let fixture = &all[which.index(all.len())];
+        let fixture = &ALL[which.index(ALL.len())];
         let mut body = fixture.body.clone();
         for (place, byte) in damage {
             if !body.is_empty() {
