@@ -124,3 +124,88 @@ impl Endpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use limbeck_store::{Message, Prompt, PromptBody, SamplingParameters};
+
+    use super::*;
+    use crate::Ask;
+    use crate::wire::preset;
+
+    fn url(provider: &str, base_url: Option<&str>, stream: bool) -> String {
+        let body = PromptBody::Chat {
+            messages: vec![Message::new("user", "a")],
+        };
+        let ask = Ask {
+            prompt: Prompt::new(body, "a", "main", "test", 1),
+            sample: 0,
+            parameters: SamplingParameters::choose(vec!["a".to_owned()]),
+        };
+        let preset = preset(provider).unwrap();
+        let request = WireRequest::build(preset, "m", &ask, stream).unwrap();
+        Endpoint::new(preset, base_url)
+            .unwrap()
+            .url(&request)
+            .to_string()
+    }
+
+    #[test]
+    fn a_request_goes_below_the_base_and_keeps_its_parameters() {
+        for (provider, base_url, expected) in [
+            ("openai", None, "https://api.openai.com/v1/chat/completions"),
+            (
+                "deepseek",
+                None,
+                "https://api.deepseek.com/chat/completions",
+            ),
+            ("anthropic", None, "https://api.anthropic.com/v1/messages"),
+            (
+                "openai",
+                Some("http://[::1]:9/v1/"),
+                "http://[::1]:9/v1/chat/completions",
+            ),
+            ("openai", Some("http://h/#x"), "http://h/chat/completions"),
+            (
+                "azure",
+                Some("https://r.openai.azure.com/openai/deployments/d?api-version=2024-10-21"),
+                "https://r.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21",
+            ),
+        ] {
+            assert_eq!(url(provider, base_url, false), expected);
+        }
+        let gemini = url("gemini", Some("https://h/v1beta?a=b"), true);
+        assert_eq!(
+            gemini,
+            "https://h/v1beta/models/m:streamGenerateContent?a=b&alt=sse"
+        );
+    }
+
+    #[test]
+    fn every_preset_but_azure_has_an_address() {
+        for name in crate::wire::preset_names() {
+            let found = Endpoint::new(preset(name).unwrap(), None);
+            assert_eq!(found.is_ok(), name != "azure", "{name}");
+        }
+        let endpoint = Endpoint::new(preset("llamacpp").unwrap(), None).unwrap();
+        assert_eq!(endpoint.host(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn secrets_and_what_is_no_address_are_errors_that_tell_no_secret() {
+        for bad in [
+            "https://user:hunter2@h/v1",
+            "https://hunter2@h/v1",
+            "https://h/v1?key=hunter2",
+            "https://h/v1?API_KEY=hunter2",
+            "ftp://h/v1",
+            "localhost:8080/v1",
+            "http://user:hunter2@",
+            "/v1",
+            "",
+        ] {
+            let error = Endpoint::new(preset("openai").unwrap(), Some(bad)).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}

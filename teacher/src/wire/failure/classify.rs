@@ -196,6 +196,9 @@ const MEANINGS: [Meaning; 9] = [
             "input is too long",
             "input token count",
             "maximum prompt length",
+            "loaded with context length",
+            // More than a whole minute's allowance: no waiting makes room for it.
+            "request too large for",
         ],
         statuses: &[413],
     },

@@ -5,6 +5,8 @@
 
 mod classify;
 mod message;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

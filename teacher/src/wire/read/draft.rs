@@ -129,23 +129,29 @@ impl Draft {
         Err(failure)
     }
 
-    /// Moves reasoning between tags out of the text, and leaves the tokens that spell the rest.
+    /// Moves reasoning between tags out of the text, and leaves the tokens that spell the rest. Whitespace between
+    /// reasoning and text belongs to neither.
     fn split_reasoning(&mut self, open_in_prompt: bool) {
         let split = if self.reasoning.is_empty() {
             think::split(&self.text, open_in_prompt)
         } else {
             None
         };
-        let start = split.map_or(0, |(start, _)| start);
+        let blank = if self.reasoning.is_empty() {
+            0
+        } else {
+            self.text.len() - self.text.trim_start().len()
+        };
+        let start = split.map_or(blank, |(start, _)| start);
         if !self.tokens.is_empty()
             && let Err(what) = spell(&mut self.tokens, &self.text, start)
         {
             self.broken_tokens = Some(what.to_owned());
         }
-        if let Some((start, thought)) = split {
+        if let Some((_, thought)) = split {
             self.reasoning = thought.to_owned();
-            self.text = self.text[start..].to_owned();
         }
+        self.text.drain(..start);
     }
 
     /// No tokens written where something was said cannot be true, and would make the answer free.

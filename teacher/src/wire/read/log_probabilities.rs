@@ -39,11 +39,28 @@ fn read_token(told: &Value) -> Result<WireToken, &'static str> {
             ))
         })
         .collect();
-    Ok(token(
-        bytes(told)?,
-        log_probability(told.get("logprob"))?,
-        top,
-    ))
+    let token = token(bytes(told)?, log_probability(told.get("logprob"))?, top);
+    check_part(told, &token)?;
+    Ok(token)
+}
+
+/// llama.cpp holds tokens back until they make up whole characters, and then tells all their bytes with the id, the
+/// log-probability and the alternatives of the last of them. That one is found among its alternatives by its id, or
+/// shows by the likeliest of them being the inside of a character.
+fn check_part(told: &Value, token: &WireToken) -> Result<(), &'static str> {
+    let inside = |bytes: &[u8]| bytes.first().is_some_and(|byte| byte & 0xc0 == 0x80);
+    let Some(id) = told.get("id").filter(|id| id.is_u64()) else {
+        return Ok(());
+    };
+    let alternatives = told.get("top_logprobs").and_then(Value::as_array);
+    let mut alternatives = alternatives.into_iter().flatten();
+    let itself = alternatives.find(|told| told.get("id") == Some(id));
+    let whole = match itself.map(bytes) {
+        Some(Ok(bytes)) => bytes == token.bytes,
+        _ => inside(&token.bytes) || token.top.first().is_none_or(|(first, _)| !inside(first)),
+    };
+    let lost = "those of the parts of a character are lost";
+    whole.then_some(()).ok_or(lost)
 }
 
 fn read_lists(told: &Value) -> Result<Vec<WireToken>, &'static str> {
@@ -191,6 +208,14 @@ mod tests {
         assert!(read(&json!({"tokens": ["a", "b"], "token_logprobs": [-1.0]})).is_err());
         assert!(read(&json!({"tokens": ["\u{fffd}"], "token_logprobs": [-1.0]})).is_err());
         assert_eq!(read(&json!({"content": null})).unwrap(), []);
+        // The last byte of a crab, with the bytes of the whole crab.
+        let crab = |id: u32| {
+            let top = json!([{"id": 218, "token": "\u{fffd}", "bytes": [128], "logprob": -0.1}]);
+            read(&json!({"content": [{
+                "id": id, "token": "🦀", "bytes": [240, 159, 166, 128], "logprob": -0.1, "top_logprobs": top,
+            }]}))
+        };
+        assert!(crab(218).is_err() && crab(219).is_err());
         assert_eq!(bytes_of_text("bytes: of").unwrap(), b"bytes: of");
     }
 }

@@ -18,6 +18,13 @@ mod sse;
 mod stream;
 mod think;
 
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod fixtures_tests;
+#[cfg(test)]
+mod hostile_tests;
+
 use http::HeaderMap;
 use jiff::Timestamp;
 
