@@ -62,7 +62,7 @@ async fn the_key_is_sent_and_found_nowhere_else() {
         assert!(!seen.body.to_string().contains(KEY));
     }
 
-    let notices = notices.0.lock().unwrap();
+    let notices = notices.0.lock().unwrap().clone();
     let told = format!("{shown} {:?} {notices:?}", harvested.result);
     assert!(!told.contains(KEY), "{told}");
     let logs = LOGS.0.lock().unwrap().clone();
