@@ -90,7 +90,7 @@ impl Ask {
     }
 
     /// Bytes of all that is asked; no tokenizer makes more tokens of them than bytes, its own marks apart.
-    pub(crate) fn prompt_bytes(&self) -> u64 {
+    pub fn prompt_bytes(&self) -> u64 {
         let bytes = match &self.prompt.body {
             PromptBody::Completion { text } => text.len(),
             PromptBody::Chat { messages } => messages

@@ -6,4 +6,5 @@ pub mod completions;
 pub mod init;
 pub mod probe;
 pub mod stage;
+pub mod teachers;
 pub mod traces;

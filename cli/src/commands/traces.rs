@@ -4,7 +4,10 @@ use std::path::Path;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use limbeck_store::{PromptBody, Store, TraceDetail, TraceFilter, TraceSummary, VerdictFilter};
+use limbeck_store::{
+    AttemptStatus, Failure, FailureFilter, PromptBody, Store, TraceDetail, TraceFilter,
+    TraceSummary, VerdictFilter,
+};
 
 use crate::args::TracesCommand;
 use crate::exit_status::ExitStatus;
@@ -46,6 +49,26 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
                 printer.line(table(&traces))?;
             }
         }
+        TracesCommand::Failures {
+            workdir,
+            kind,
+            limit,
+            json,
+        } => {
+            let filter = FailureFilter {
+                kind: kind.clone(),
+                limit: *limit,
+                offset: 0,
+            };
+            let failures = open(workdir).await?.failures(&filter).await?;
+            if *json {
+                for failure in &failures {
+                    printer.line(serde_json::to_string(failure)?)?;
+                }
+            } else {
+                printer.line(failure_table(&failures))?;
+            }
+        }
         TracesCommand::Show { id, workdir, json } => {
             let trace = open(workdir).await?.trace(id).await?;
             if *json {
@@ -77,6 +100,28 @@ fn table(traces: &[TraceSummary]) -> Table {
             trace.completion_tokens.to_string(),
             excerpt(&trace.text),
             excerpt(&trace.input),
+        ]);
+    }
+    table
+}
+
+fn failure_table(failures: &[Failure]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["id", "kind", "attempts", "when", "reason", "input"]);
+    for failure in failures {
+        let AttemptStatus::Failed { kind, message } = &failure.last.status else {
+            continue;
+        };
+        table.add_row([
+            failure.last.trace_id.chars().take(SHORT_ID).collect(),
+            sanitize_line(kind),
+            failure.attempts.to_string(),
+            failure.last.started_at.chars().take(19).collect(),
+            excerpt(message),
+            excerpt(&failure.input),
         ]);
     }
     table
