@@ -104,8 +104,15 @@ impl LocalTeacher {
             name: name.clone(),
             source,
         };
-        let worker = Worker::new(Arc::new(decoder), concurrent, queue_ahead, receiver)
-            .map_err(thread_failed)?;
+        let tokenizer = Some(files.tokenizer.clone());
+        let worker = Worker::new(
+            Arc::new(decoder),
+            tokenizer,
+            concurrent,
+            queue_ahead,
+            receiver,
+        )
+        .map_err(thread_failed)?;
         std::thread::Builder::new()
             .name("limbeck-teacher".to_owned())
             .stack_size(STACK_BYTES)

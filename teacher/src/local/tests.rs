@@ -172,6 +172,37 @@ fn assert_same(a: &Answer, b: &Answer) {
 }
 
 #[tokio::test]
+async fn a_stop_text_ends_the_answer_and_is_left_out_of_it() {
+    let teacher = teacher(2);
+    let mut question = generate(completion("Message: the thing"), 0);
+    let whole = ask(&teacher, &question).await.unwrap().trace;
+    // The tiny model writes bytes as they come; two that are characters make a stop text.
+    let bytes = whole.text.as_bytes();
+    let pair = bytes.windows(2).find(|pair| pair.is_ascii()).unwrap();
+    let stop = String::from_utf8(pair.to_vec()).unwrap();
+    question.parameters.stop = vec!["not in it at all".to_owned(), stop.clone()];
+    let stopped = ask(&teacher, &question).await.unwrap().trace;
+    assert_eq!(stopped.text, whole.text.split(&stop).next().unwrap());
+    assert_eq!(stopped.finish_reason, FinishReason::Stop);
+    assert!(stopped.completion_tokens < whole.completion_tokens);
+}
+
+#[tokio::test]
+async fn what_only_services_take_is_an_error_that_all_questions_share() {
+    let teacher = teacher(2);
+    let question = generate(completion("Message: the thing"), 0);
+    for edit in [
+        |p: &mut SamplingParameters| p.json_schema = Some(serde_json::json!({})),
+        |p: &mut SamplingParameters| p.reasoning = Some(limbeck_store::Reasoning::Low),
+        |p: &mut SamplingParameters| p.stop = vec![String::new()],
+    ] {
+        let mut question = question.clone();
+        edit(&mut question.parameters);
+        assert!(ask(&teacher, &question).await.unwrap_err().is_fatal());
+    }
+}
+
+#[tokio::test]
 async fn a_choice_is_weighed_as_the_decoder_scores_it() {
     let question = choose(completion("Message: the thing\nSentiment:"));
     let answer = ask(&teacher(4), &question).await.unwrap();
