@@ -59,11 +59,12 @@ pub struct Preset {
 }
 
 /// What models take; `None` for what is said elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
 struct Abilities {
     top_logprobs: Option<u32>,
     json_schema: Option<bool>,
     stop: Option<usize>,
+    most_temperature: Option<f32>,
     sampling: Option<SamplingAbility>,
     reasoning: Option<ReasoningAbility>,
 }
@@ -77,7 +78,7 @@ struct ModelAbilities {
 }
 
 /// What one model takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ModelProfile {
     /// The most alternatives at one position; 0 where no log-probabilities are told.
     pub(super) top_logprobs: u32,
@@ -85,6 +86,8 @@ pub(super) struct ModelProfile {
     pub(super) json_schema: bool,
     /// The most stop texts.
     pub(super) stop: usize,
+    /// The highest temperature.
+    pub(super) most_temperature: f32,
     /// Whether temperature and nucleus can be set.
     pub(super) sampling: SamplingAbility,
     /// How it is asked to think.
@@ -231,6 +234,7 @@ impl Preset {
             top_logprobs: takes.iter().find_map(|t| t.top_logprobs).unwrap_or(0),
             json_schema: takes.iter().find_map(|t| t.json_schema).unwrap_or(false),
             stop: takes.iter().find_map(|t| t.stop).unwrap_or(4),
+            most_temperature: takes.iter().find_map(|t| t.most_temperature).unwrap_or(2.0),
             sampling: takes.iter().find_map(|t| t.sampling).unwrap_or_default(),
             reasoning: takes.iter().find_map(|t| t.reasoning).unwrap_or_default(),
         }
