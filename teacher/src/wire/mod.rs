@@ -27,7 +27,7 @@ pub use answer::{Finish, Oddity, Retraction, Usage, WireAnswer, WireToken};
 pub use choices::{ChoiceMethod, Chosen};
 pub use endpoint::{Endpoint, EndpointError};
 pub use failure::{Failure, FailureKind};
-pub use preset::{Dialect, KeyHeader, Preset, Price, preset, preset_names};
+pub use preset::{Dialect, KeyHeader, Preset, Price, preset, preset_at, preset_names};
 pub use rate::{Measure, RateSignals, RateWindow};
 pub use read::{AnswerStream, read_answer};
 pub use request::{RequestError, WireRequest};

@@ -267,6 +267,26 @@ pub fn preset(name: &str) -> Option<&'static Preset> {
     PRESETS.get(name)
 }
 
+/// The service that a recipe calls `name` and has put at `base_url`.
+///
+/// `openai` elsewhere than at `OpenAI` is the preset `compatible`: other servers that speak the dialect do not know
+/// its newest fields, and must not be sent its key.
+pub fn preset_at(name: &str, base_url: Option<&str>) -> Option<&'static Preset> {
+    let host = |base_url: &str| {
+        url::Url::parse(base_url)
+            .ok()?
+            .host_str()
+            .map(str::to_owned)
+    };
+    let at_home = |host: String| host == "openai.com" || host.ends_with(".openai.com");
+    match base_url {
+        Some(base_url) if name == "openai" && !host(base_url).is_some_and(at_home) => {
+            preset("compatible")
+        }
+        _ => preset(name),
+    }
+}
+
 /// The names of all services, in alphabetical order.
 pub fn preset_names() -> impl Iterator<Item = &'static str> {
     PRESETS.keys().map(String::as_str)
@@ -305,6 +325,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn openai_elsewhere_is_any_server_that_speaks_its_dialect() {
+        let name = |name, base_url| preset_at(name, base_url).map(|preset| preset.name.as_str());
+        assert_eq!(name("openai", None), Some("openai"));
+        assert_eq!(
+            name("openai", Some("https://eu.api.openai.com/v1")),
+            Some("openai")
+        );
+        for base_url in [
+            "http://127.0.0.1:9/v1",
+            "https://api.openai.com.evil.org",
+            "no address",
+        ] {
+            let elsewhere = preset_at("openai", Some(base_url)).unwrap();
+            assert_eq!(
+                (elsewhere.name.as_str(), &elsewhere.key_env),
+                ("compatible", &None)
+            );
+            assert_eq!(elsewhere.max_tokens_field, MaxTokensField::MaxTokens);
+        }
+        assert_eq!(name("groq", Some("http://127.0.0.1:9/v1")), Some("groq"));
+        assert_eq!(name("nobody", None), None);
     }
 
     #[test]
