@@ -40,7 +40,9 @@ impl EndpointError {
     /// What a person can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Missing { .. } => "for Azure it is https://RESOURCE.openai.azure.com/openai/v1",
+            Self::Missing { .. } => {
+                "write the address of the server up to `/v1`; for Azure https://RESOURCE.openai.azure.com/openai/v1"
+            }
             Self::Invalid { .. } => "write it in full, such as http://127.0.0.1:8080/v1",
             Self::Secret { .. } => {
                 "take it out, and name the variable that holds the key with `api_key_env`"
@@ -182,10 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_but_azure_has_an_address() {
+    fn every_service_with_one_address_has_it() {
         for name in crate::wire::preset_names() {
             let found = Endpoint::new(preset(name).unwrap(), None);
-            assert_eq!(found.is_ok(), name != "azure", "{name}");
+            assert_eq!(
+                found.is_ok(),
+                !["azure", "compatible"].contains(&name),
+                "{name}"
+            );
         }
         let endpoint = Endpoint::new(preset("llamacpp").unwrap(), None).unwrap();
         assert_eq!(endpoint.host(), "127.0.0.1:8080");

@@ -3,7 +3,7 @@
 //! Pure functions over bytes and headers: no sockets, no clock, no SQL, no printing, and no keys. A client moves the
 //! bytes, adds the key and keeps the time:
 //!
-//! 1. [`preset`] names a service's ways ([`Preset`]), [`Endpoint::new`] says where it is;
+//! 1. [`preset()`] names a service's ways ([`Preset`]), [`Endpoint::new`] says where it is;
 //! 2. [`WireRequest::build`] writes an [`Ask`](crate::Ask) down;
 //! 3. [`read_answer`] reads a whole response, or an [`AnswerStream`] one that comes in pieces; both end in a
 //!    [`WireAnswer`] or in a [`Failure`] that says of what kind it is and whether asking again can help;
@@ -27,7 +27,7 @@ pub use answer::{Finish, Oddity, Retraction, Usage, WireAnswer, WireToken};
 pub use choices::{ChoiceMethod, Chosen};
 pub use endpoint::{Endpoint, EndpointError};
 pub use failure::{Failure, FailureKind};
-pub use preset::{Dialect, KeyHeader, Preset, Price, preset, preset_names};
+pub use preset::{Dialect, KeyHeader, Preset, Price, preset, preset_at, preset_names};
 pub use rate::{Measure, RateSignals, RateWindow};
 pub use read::{AnswerStream, read_answer};
 pub use request::{RequestError, WireRequest};

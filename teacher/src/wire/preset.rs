@@ -59,11 +59,12 @@ pub struct Preset {
 }
 
 /// What models take; `None` for what is said elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
 struct Abilities {
     top_logprobs: Option<u32>,
     json_schema: Option<bool>,
     stop: Option<usize>,
+    most_temperature: Option<f32>,
     sampling: Option<SamplingAbility>,
     reasoning: Option<ReasoningAbility>,
 }
@@ -77,7 +78,7 @@ struct ModelAbilities {
 }
 
 /// What one model takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ModelProfile {
     /// The most alternatives at one position; 0 where no log-probabilities are told.
     pub(super) top_logprobs: u32,
@@ -85,6 +86,8 @@ pub(super) struct ModelProfile {
     pub(super) json_schema: bool,
     /// The most stop texts.
     pub(super) stop: usize,
+    /// The highest temperature.
+    pub(super) most_temperature: f32,
     /// Whether temperature and nucleus can be set.
     pub(super) sampling: SamplingAbility,
     /// How it is asked to think.
@@ -231,6 +234,7 @@ impl Preset {
             top_logprobs: takes.iter().find_map(|t| t.top_logprobs).unwrap_or(0),
             json_schema: takes.iter().find_map(|t| t.json_schema).unwrap_or(false),
             stop: takes.iter().find_map(|t| t.stop).unwrap_or(4),
+            most_temperature: takes.iter().find_map(|t| t.most_temperature).unwrap_or(2.0),
             sampling: takes.iter().find_map(|t| t.sampling).unwrap_or_default(),
             reasoning: takes.iter().find_map(|t| t.reasoning).unwrap_or_default(),
         }
@@ -261,6 +265,26 @@ static PRESETS: LazyLock<BTreeMap<String, Preset>> = LazyLock::new(|| {
 /// The service that a recipe calls `name`.
 pub fn preset(name: &str) -> Option<&'static Preset> {
     PRESETS.get(name)
+}
+
+/// The service that a recipe calls `name` and has put at `base_url`.
+///
+/// `openai` elsewhere than at `OpenAI` is the preset `compatible`: other servers that speak the dialect do not know
+/// its newest fields, and must not be sent its key.
+pub fn preset_at(name: &str, base_url: Option<&str>) -> Option<&'static Preset> {
+    let host = |base_url: &str| {
+        url::Url::parse(base_url)
+            .ok()?
+            .host_str()
+            .map(str::to_owned)
+    };
+    let at_home = |host: String| host == "openai.com" || host.ends_with(".openai.com");
+    match base_url {
+        Some(base_url) if name == "openai" && !host(base_url).is_some_and(at_home) => {
+            preset("compatible")
+        }
+        _ => preset(name),
+    }
 }
 
 /// The names of all services, in alphabetical order.
@@ -301,6 +325,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn openai_elsewhere_is_any_server_that_speaks_its_dialect() {
+        let name = |name, base_url| preset_at(name, base_url).map(|preset| preset.name.as_str());
+        assert_eq!(name("openai", None), Some("openai"));
+        assert_eq!(
+            name("openai", Some("https://eu.api.openai.com/v1")),
+            Some("openai")
+        );
+        for base_url in [
+            "http://127.0.0.1:9/v1",
+            "https://api.openai.com.evil.org",
+            "no address",
+        ] {
+            let elsewhere = preset_at("openai", Some(base_url)).unwrap();
+            assert_eq!(
+                (elsewhere.name.as_str(), &elsewhere.key_env),
+                ("compatible", &None)
+            );
+            assert_eq!(elsewhere.max_tokens_field, MaxTokensField::MaxTokens);
+        }
+        assert_eq!(name("groq", Some("http://127.0.0.1:9/v1")), Some("groq"));
+        assert_eq!(name("nobody", None), None);
     }
 
     #[test]

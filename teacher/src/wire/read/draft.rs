@@ -167,10 +167,10 @@ impl Draft {
 /// Leaves those of `tokens` that spell `text` from byte `start` on. Log-probabilities that stand beside other words
 /// than their own would teach nonsense, so tokens that do not spell it are an error.
 fn spell(tokens: &mut Vec<WireToken>, text: &str, start: usize) -> Result<(), &'static str> {
-    let spelled: Vec<u8> = tokens
-        .iter()
-        .flat_map(|token| token.bytes.clone())
-        .collect();
+    let mut spelled = Vec::with_capacity(text.len());
+    for token in tokens.iter() {
+        spelled.extend_from_slice(&token.bytes);
+    }
     let indent = |bytes: &[u8]| bytes.len() - bytes.trim_ascii_start().len();
     // Services strip whitespace around a text and cut stop texts off, but leave the tokens.
     if !spelled

@@ -95,7 +95,8 @@ fn describe_failure(failure: &Failure) -> String {
 
 #[test]
 fn every_service_has_responses() {
-    for name in preset_names() {
+    // The dialect of no service in particular has none of its own.
+    for name in preset_names().filter(|name| *name != "compatible") {
         assert!(
             FOLDERS.contains(&name) && !folder(name).is_empty(),
             "{name}"

@@ -24,7 +24,6 @@ pub(super) fn write(checked: &Checked<'_>, stream: bool) -> Written {
     // A choice's temperature only makes it certain; while a model thinks, there is none to set.
     let thinking_chooser = thinks(parameters.reasoning) && !parameters.choices.is_empty();
     if let Some(temperature) = checked.temperature.filter(|_| !thinking_chooser) {
-        check_temperature(temperature)?;
         set("temperature", number(temperature));
     }
     if let Some(top_p) = checked.top_p {
@@ -53,17 +52,6 @@ pub(super) fn write(checked: &Checked<'_>, stream: bool) -> Written {
         set("stream", json!(true));
     }
     Ok(("/messages".to_owned(), Vec::new(), body))
-}
-
-fn check_temperature(temperature: f32) -> Result<(), RequestError> {
-    if temperature <= 1.0 {
-        return Ok(());
-    }
-    Err(RequestError::Invalid {
-        what: "temperature",
-        value: temperature.to_string(),
-        expected: "0 to 1 at `anthropic`".to_owned(),
-    })
 }
 
 /// While it thinks, a model draws at its own temperature, and nothing can be put into its mouth.
@@ -95,7 +83,8 @@ fn thinking(
                 effort => effort.effort(),
             };
             output.insert("effort".to_owned(), json!(effort));
-            Ok(json!({"type": "adaptive"}))
+            // What is thought is paid for, and told only if it is asked for.
+            Ok(json!({"type": "adaptive", "display": "summarized"}))
         }
         (_, Reasoning::Budget(budget)) => {
             // What is left of the most tokens is for the answer.

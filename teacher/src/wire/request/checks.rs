@@ -2,7 +2,7 @@
 
 use limbeck_store::{PromptBody, Reasoning, SamplingParameters};
 
-use super::{RequestError, thinks};
+use super::{RequestError, schema, thinks};
 use crate::Ask;
 use crate::wire::Preset;
 use crate::wire::preset::{ModelProfile, ReasoningAbility, SamplingAbility};
@@ -60,6 +60,11 @@ impl<'a> Checked<'a> {
 
     fn check_settings(&self) -> Result<(), RequestError> {
         let parameters = &self.ask.parameters;
+        let most = self.profile.most_temperature;
+        if parameters.temperature > most {
+            let what = format!("`temperature = {}`", parameters.temperature);
+            return Err(self.unsupported(&what, &format!("set it to {most} or less")));
+        }
         if parameters.json_schema.is_some() && !self.profile.json_schema {
             return Err(self.unsupported("`json_schema`", "ask for JSON in the prompt instead"));
         }
@@ -180,9 +185,10 @@ fn check_numbers(parameters: &SamplingParameters) -> Result<(), RequestError> {
         return Err(invalid("choices", &"an empty text", "texts"));
     }
     if let Some(schema) = &parameters.json_schema
-        && !schema.is_object()
+        && let Err(what) = schema::check(schema)
     {
-        return Err(invalid("json_schema", schema, "an object"));
+        let value = format!("no schema ({what})");
+        return Err(invalid("json_schema", &value, "a JSON schema"));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A question as it is put to a service.
 //!
 //! - [`openai`], [`anthropic`], [`gemini`]: each dialect's words
-//! - [`checks`]: what no service takes, or this model does not
+//! - [`checks`], [`schema`]: what no service takes, or this model does not
 //!
 //! What a recipe asks for is sent or is an error; nothing is left out in silence, since the answers are kept under
 //! what was asked. Two exceptions change no answer's meaning: a temperature or a nucleus of 1, which is what every
@@ -11,6 +11,7 @@ mod anthropic;
 mod checks;
 mod gemini;
 mod openai;
+mod schema;
 #[cfg(test)]
 mod tests;
 

@@ -181,7 +181,7 @@ fn anthropic_has_the_system_apart_and_thinks_within_a_budget() {
         "claude-opus-4-7",
         &adaptive,
         &expect![[
-            r#"/messages {"model":"claude-opus-4-7","max_tokens":64,"system":"Answer briefly.","messages":[{"role":"user","content":"1+1?"},{"role":"assistant","content":"2"},{"role":"user","content":"2+2?"}],"thinking":{"type":"adaptive"},"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}},"effort":"high"}}"#
+            r#"/messages {"model":"claude-opus-4-7","max_tokens":64,"system":"Answer briefly.","messages":[{"role":"user","content":"1+1?"},{"role":"assistant","content":"2"},{"role":"user","content":"2+2?"}],"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}},"effort":"high"}}"#
         ]],
     );
     let request = build("anthropic", "claude-3-haiku", &ask(chat(), |_| ())).unwrap();
@@ -191,7 +191,6 @@ fn anthropic_has_the_system_apart_and_thinks_within_a_budget() {
 #[test]
 fn gemini_names_the_turns_otherwise() {
     let whole = ask(chat(), |p| {
-        p.top_logprobs = 3;
         p.json_schema = Some(json!({"type": "object"}));
         p.reasoning = Some(Reasoning::Budget(0));
     });
@@ -200,7 +199,16 @@ fn gemini_names_the_turns_otherwise() {
         "gemini-2.5-flash",
         &whole,
         &expect![[
-            r#"/models/gemini-2.5-flash:generateContent {"systemInstruction":{"parts":[{"text":"Answer briefly."}]},"contents":[{"role":"user","parts":[{"text":"1+1?"}]},{"role":"model","parts":[{"text":"2"}]},{"role":"user","parts":[{"text":"2+2?"}]}],"generationConfig":{"maxOutputTokens":64,"temperature":0.7,"seed":1866135256,"responseLogprobs":true,"logprobs":3,"responseMimeType":"application/json","responseJsonSchema":{"type":"object"},"thinkingConfig":{"thinkingBudget":0}}}"#
+            r#"/models/gemini-2.5-flash:generateContent {"systemInstruction":{"parts":[{"text":"Answer briefly."}]},"contents":[{"role":"user","parts":[{"text":"1+1?"}]},{"role":"model","parts":[{"text":"2"}]},{"role":"user","parts":[{"text":"2+2?"}]}],"generationConfig":{"maxOutputTokens":64,"temperature":0.7,"seed":1866135256,"responseMimeType":"application/json","responseJsonSchema":{"type":"object"},"thinkingConfig":{"thinkingBudget":0}}}"#
+        ]],
+    );
+    let told = ask(chat(), |p| p.top_logprobs = 3);
+    check(
+        "gemini",
+        "gemini-2.0-flash",
+        &told,
+        &expect![[
+            r#"/models/gemini-2.0-flash:generateContent {"systemInstruction":{"parts":[{"text":"Answer briefly."}]},"contents":[{"role":"user","parts":[{"text":"1+1?"}]},{"role":"model","parts":[{"text":"2"}]},{"role":"user","parts":[{"text":"2+2?"}]}],"generationConfig":{"maxOutputTokens":64,"temperature":0.7,"seed":1866135256,"responseLogprobs":true,"logprobs":3}}"#
         ]],
     );
     let level = ask(chat(), |p| p.reasoning = Some(Reasoning::Low));
@@ -288,7 +296,7 @@ fn what_a_model_does_not_take_is_an_error_before_anything_is_sent() {
         refused(
             "deepseek",
             "deepseek-chat",
-            &ask(chat(), |p| p.json_schema = Some(json!({}))),
+            &ask(chat(), |p| p.json_schema = Some(json!({"type": "object"}))),
         ),
         refused(
             "gemini",
@@ -299,7 +307,7 @@ fn what_a_model_does_not_take_is_an_error_before_anything_is_sent() {
     expect![[r#"
         `form = "completion"` cannot be asked of the model `claude-3-haiku` at `anthropic`
         `top_logprobs = 1` cannot be asked of the model `claude-3-haiku` at `anthropic`
-        `temperature` is 1.5, expected 0 to 1 at `anthropic`
+        `temperature = 1.5` cannot be asked of the model `claude-3-haiku` at `anthropic`
         `temperature` and `top_p` together cannot be asked of the model `claude-sonnet-4-5` at `anthropic`
         `temperature` or `top_p` cannot be asked of the model `o3` at `openai`
         `top_logprobs = 21` cannot be asked of the model `gpt-4o` at `openai`
@@ -330,20 +338,20 @@ fn settings_that_no_service_takes_are_errors() {
         refused(
             "openai",
             "gpt-4o",
-            &ask(chat(), |p| p.json_schema = Some(json!([]))),
+            &ask(chat(), |p| p.json_schema = Some(json!({"type": "text"}))),
         ),
         refused("openai", "gpt-4o", &ask(one("tool", "a"), |_| ())),
         refused("openai", "gpt-4o", &ask(one("system", "a"), |_| ())),
         refused("openai", "gpt-4o", &ask(one("user", " "), |_| ())),
     ];
-    expect![[r"
+    expect![[r#"
         `temperature` is NaN, expected 0 to 2
         `top_p` is 0, expected more than 0 and at most 1
         `max_tokens` is 0, expected 1 or more
         `stop` is an empty text, expected texts
-        `json_schema` is [], expected an object
+        `json_schema` is no schema (`/type` is "text", which is no type), expected a JSON schema
         the role of turn 1 is `tool`, expected `system`, `user` or `assistant`
         the prompt is empty
-        the prompt is empty"]]
+        the prompt is empty"#]]
     .assert_eq(&cases.join("\n"));
 }
