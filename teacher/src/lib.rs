@@ -34,7 +34,7 @@ pub mod wire;
 
 pub use api::{
     ApiEndpoint, ApiError, ApiKey, ApiNotice, ApiOptions, ApiTeacher, ApiWatcher, KeyError,
-    PaceView, SilentWatcher, Timeouts,
+    PaceView, SilentWatcher, Timeouts, kept_answer,
 };
 pub use error::{AskError, HarvestError, LimitError, TeacherError};
 pub use harvest::{HarvestPlan, HarvestReporter, HarvestSummary, SilentReporter, harvest};

@@ -6,6 +6,8 @@
 mod accounts;
 mod attempts;
 mod datasets;
+mod exports;
+mod imports;
 mod lock;
 mod open;
 mod prompts;

@@ -152,35 +152,18 @@ impl Store {
 
     /// Where a trace came from; `None` for an unknown id.
     pub async fn receipt(&self, trace_id: &str) -> Result<Option<Receipt>, StoreError> {
-        let row = sqlx::query!("SELECT * FROM receipts WHERE trace_id = ?1", trace_id)
-            .fetch_optional(self.pool())
-            .await
-            .map_err(self.explain())?;
-        row.map(|row| {
-            Ok(Receipt {
-                limits: self.parse("limits", &row.limits)?,
-                provider: row.provider,
-                model: row.model,
-                model_sha256: row.model_sha256,
-                route: row.route,
-                license: row.license,
-                limbeck_version: row.limbeck_version,
-                request_sha256: row.request_sha256,
-                response_sha256: row.response_sha256,
-                service: row.endpoint.map(|endpoint| {
-                    Box::new(ServiceReceipt {
-                        endpoint,
-                        plan: row.plan,
-                        region: row.region,
-                        key_alias: row.key_alias,
-                        request_id: row.request_id,
-                        answered_model: row.answered_model,
-                        system_fingerprint: row.system_fingerprint,
-                    })
-                }),
-            })
-        })
-        .transpose()
+        let row = sqlx::query_as!(
+            ReceiptRow,
+            "SELECT provider, model, model_sha256, route, license, limits, limbeck_version, request_sha256,
+                 response_sha256, endpoint, plan, region, key_alias, request_id, answered_model,
+                 system_fingerprint, import
+             FROM receipts WHERE trace_id = ?1",
+            trace_id,
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(self.explain())?;
+        row.map(|row| row.receipt(self)).transpose()
     }
 
     async fn full_id(&self, prefix: &str) -> Result<String, StoreError> {
@@ -208,7 +191,7 @@ impl Store {
     }
 }
 
-fn verdict_name(verdict: VerdictFilter) -> &'static str {
+pub(super) fn verdict_name(verdict: VerdictFilter) -> &'static str {
     match verdict {
         VerdictFilter::Kept => "kept",
         VerdictFilter::Dropped => "dropped",
@@ -224,32 +207,32 @@ fn verdict_from_name(name: &str) -> VerdictFilter {
     }
 }
 
-struct TraceRow {
-    id: String,
-    prompt_id: String,
-    sample: i64,
-    teacher: String,
-    parameters: String,
-    text: String,
-    reasoning: Option<String>,
-    choice_log_probabilities: Option<Vec<u8>>,
-    finish_reason: String,
-    prompt_tokens: i64,
-    completion_tokens: i64,
-    mean_log_probability: Option<f64>,
-    recorded_at: String,
-    retracted: Option<String>,
-    body: String,
-    input: String,
-    phrasing: String,
-    source: String,
-    row: i64,
-    license: Option<String>,
-    tags: String,
+pub(super) struct TraceRow {
+    pub(super) id: String,
+    pub(super) prompt_id: String,
+    pub(super) sample: i64,
+    pub(super) teacher: String,
+    pub(super) parameters: String,
+    pub(super) text: String,
+    pub(super) reasoning: Option<String>,
+    pub(super) choice_log_probabilities: Option<Vec<u8>>,
+    pub(super) finish_reason: String,
+    pub(super) prompt_tokens: i64,
+    pub(super) completion_tokens: i64,
+    pub(super) mean_log_probability: Option<f64>,
+    pub(super) recorded_at: String,
+    pub(super) retracted: Option<String>,
+    pub(super) body: String,
+    pub(super) input: String,
+    pub(super) phrasing: String,
+    pub(super) source: String,
+    pub(super) row: i64,
+    pub(super) license: Option<String>,
+    pub(super) tags: String,
 }
 
 impl TraceRow {
-    fn record(self, store: &Store) -> Result<TraceRecord, StoreError> {
+    pub(super) fn record(self, store: &Store) -> Result<TraceRecord, StoreError> {
         let prompt = Prompt {
             id: self.prompt_id.clone(),
             body: store.parse("body", &self.body)?,
@@ -289,6 +272,57 @@ impl TraceRow {
             mean_log_probability: self.mean_log_probability.map(|mean| mean as f32),
             recorded_at: self.recorded_at,
             retracted: self.retracted,
+        })
+    }
+}
+
+/// A row of `receipts` without its trace.
+pub(super) struct ReceiptRow {
+    pub(super) provider: String,
+    pub(super) model: String,
+    pub(super) model_sha256: Option<String>,
+    pub(super) route: String,
+    pub(super) license: Option<String>,
+    pub(super) limits: String,
+    pub(super) limbeck_version: String,
+    pub(super) request_sha256: String,
+    pub(super) response_sha256: String,
+    pub(super) endpoint: Option<String>,
+    pub(super) plan: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) key_alias: Option<String>,
+    pub(super) request_id: Option<String>,
+    pub(super) answered_model: Option<String>,
+    pub(super) system_fingerprint: Option<String>,
+    pub(super) import: Option<String>,
+}
+
+impl ReceiptRow {
+    pub(super) fn receipt(self, store: &Store) -> Result<Receipt, StoreError> {
+        let service = self.endpoint.map(|endpoint| {
+            Box::new(ServiceReceipt {
+                endpoint,
+                plan: self.plan,
+                region: self.region,
+                key_alias: self.key_alias,
+                request_id: self.request_id,
+                answered_model: self.answered_model,
+                system_fingerprint: self.system_fingerprint,
+            })
+        });
+        let import = self.import.map(|json| store.parse("import", &json));
+        Ok(Receipt {
+            provider: self.provider,
+            model: self.model,
+            model_sha256: self.model_sha256,
+            route: self.route,
+            license: self.license,
+            limits: store.parse("limits", &self.limits)?,
+            limbeck_version: self.limbeck_version,
+            request_sha256: self.request_sha256,
+            response_sha256: self.response_sha256,
+            service,
+            import: import.transpose()?,
         })
     }
 }

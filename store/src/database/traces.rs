@@ -85,16 +85,17 @@ impl Store {
 }
 
 /// The columns that have to be computed.
-struct TraceRow {
+pub(super) struct TraceRow {
     id: String,
     parameters: String,
     limits: String,
+    import: Option<String>,
     choices: Option<Vec<u8>>,
     mean: Option<f64>,
 }
 
 impl TraceRow {
-    fn new(store: &Store, answered: &Answered) -> Result<Self, StoreError> {
+    pub(super) fn new(store: &Store, answered: &Answered) -> Result<Self, StoreError> {
         let id = answered.key.id();
         let asked = answered.key.parameters.choices.len();
         let choices = answered.trace.choice_log_probabilities.as_deref();
@@ -112,6 +113,12 @@ impl TraceRow {
             id,
             parameters: store.json(&answered.key.parameters)?,
             limits: store.json(&answered.receipt.limits)?,
+            import: answered
+                .receipt
+                .import
+                .as_ref()
+                .map(|import| store.json(import))
+                .transpose()?,
             choices: choices.map(|given| given.iter().flat_map(|l| l.to_le_bytes()).collect()),
             // An impossible token makes the mean minus infinity, which says no more than a missing one.
             mean: mean.filter(|mean| mean.is_finite()),
@@ -120,7 +127,7 @@ impl TraceRow {
 }
 
 /// Whether the trace was new.
-async fn insert_trace(
+pub(super) async fn insert_trace(
     connection: &mut SqliteConnection,
     answered: &Answered,
     row: &TraceRow,
@@ -168,7 +175,7 @@ async fn insert_trace(
     Ok(inserted == 1)
 }
 
-async fn insert_receipt(
+pub(super) async fn insert_receipt(
     connection: &mut SqliteConnection,
     answered: &Answered,
     row: &TraceRow,
@@ -186,8 +193,8 @@ async fn insert_receipt(
         "INSERT INTO receipts
              (trace_id, provider, model, model_sha256, route, license, limits, limbeck_version,
               request_sha256, response_sha256, endpoint, plan, region, key_alias, request_id,
-              answered_model, system_fingerprint)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+              answered_model, system_fingerprint, import)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         row.id,
         receipt.provider,
         receipt.model,
@@ -205,6 +212,7 @@ async fn insert_receipt(
         request_id,
         answered_model,
         fingerprint,
+        row.import,
     )
     .execute(connection)
     .await?;

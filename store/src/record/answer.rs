@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::TraceKey;
+use super::{ImportReceipt, TraceKey};
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -188,6 +188,9 @@ pub struct Receipt {
     /// What else is known of an answer that came over the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Box<ServiceReceipt>>,
+    /// Of an answer that was asked for elsewhere: what the rest of the receipt rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<Box<ImportReceipt>>,
 }
 
 /// The part of a receipt that only a service over the network has.

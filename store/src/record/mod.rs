@@ -2,10 +2,12 @@
 //!
 //! What is asked: [`Prompt`], [`SamplingParameters`], [`TraceKey`]. What came back: [`Answered`] with its
 //! [`Trace`], [`Attempt`]s and [`Receipt`]; what did not, [`Failure`]. What is read again: [`TraceRecord`], [`TraceSummary`],
-//! [`TraceDetail`]. What was made of it: [`Dataset`], [`Run`].
+//! [`TraceDetail`]. What was asked for elsewhere: [`Imported`]; what goes elsewhere: [`ExportedTrace`]. What was made of it: [`Dataset`], [`Run`].
 
 mod answer;
 mod dataset;
+mod export;
+mod import;
 mod prompt;
 mod reading;
 mod run;
@@ -18,6 +20,8 @@ pub use answer::{
     TokenLogProbabilities, Trace,
 };
 pub use dataset::Dataset;
+pub use export::ExportedTrace;
+pub use import::{Ground, ImportCounts, ImportReceipt, Imported, ImportedAnswer, ImportedFailure};
 pub use prompt::{Message, Prompt, PromptBody};
 pub use reading::{TraceDetail, TraceFilter, TraceRecord, TraceSummary, VerdictFilter};
 pub use run::{Run, RunStatus};

@@ -68,10 +68,18 @@ pub(super) fn used(usage: Usage, demand: Demand, price: Option<Price>) -> Demand
     }
 }
 
+/// What is kept of an answer to free text that this program did not ask for itself, such as a line of a batch's output.
+///
+/// # Errors
+/// The [`Failure`] that the answer comes to where it says nothing.
+pub fn kept_answer(answer: WireAnswer) -> Result<Trace, Failure> {
+    check(Ok(answer), &[], None).map(|answer| trace(&[], answer))
+}
+
 /// What must not be kept as an answer: one that says nothing, and one that holds the key.
 pub(super) fn check(
     result: Result<WireAnswer, Failure>,
-    ask: &Ask,
+    choices: &[String],
     key: Option<&ApiKey>,
 ) -> Result<WireAnswer, Failure> {
     let answer = result.map_err(|failure| match key {
@@ -97,8 +105,8 @@ pub(super) fn check(
             });
         }
     }
-    if !ask.parameters.choices.is_empty() {
-        answer.choose(&ask.parameters.choices)?;
+    if !choices.is_empty() {
+        answer.choose(choices)?;
         return Ok(answer);
     }
     let silent = answer.text.trim().is_empty();
@@ -148,7 +156,7 @@ impl Receipt<'_> {
             system_fingerprint: answer.system_fingerprint.clone(),
         };
         Answer {
-            trace: trace(ask, answer),
+            trace: trace(&ask.parameters.choices, answer),
             latency,
             request_sha256: sha256_hex(self.request),
             response_sha256: self.response_sha256,
@@ -157,11 +165,10 @@ impl Receipt<'_> {
     }
 }
 
-fn trace(ask: &Ask, answer: WireAnswer) -> Trace {
+fn trace(choices: &[String], answer: WireAnswer) -> Trace {
     let count = |tokens: Option<u64>| u32::try_from(tokens.unwrap_or(0)).unwrap_or(u32::MAX);
     let (prompt_tokens, completion_tokens) =
         (count(answer.usage.input), count(answer.usage.output));
-    let choices = &ask.parameters.choices;
     if !choices.is_empty()
         && let Ok(chosen) = answer.choose(choices)
     {

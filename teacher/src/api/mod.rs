@@ -30,6 +30,7 @@ use crate::pace::{Demand, NanoUsd, Purse};
 use crate::retry::RetryBudget;
 use crate::{Ask, Asked, Teacher, TeacherIdentity};
 
+pub use answer::kept_answer;
 pub use key::{ApiKey, KeyError};
 pub use options::{
     ApiEndpoint, ApiError, ApiNotice, ApiOptions, ApiWatcher, SilentWatcher, Timeouts,

@@ -179,7 +179,8 @@ impl<'a> Asking<'a> {
         call: &mut Call,
     ) -> Result<WireAnswer, Failure> {
         let price = self.teacher.options.price;
-        let checked = answer::check(exchange.result.clone(), self.ask, endpoint.key.as_ref());
+        let choices = &self.ask.parameters.choices;
+        let checked = answer::check(exchange.result.clone(), choices, endpoint.key.as_ref());
         let usage = match &checked {
             Ok(answer) => Some(answer.usage),
             Err(failure) => failure.usage.as_deref().copied(),

@@ -263,5 +263,6 @@ fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> Receipt {
         request_sha256: answer.request_sha256.clone(),
         response_sha256: answer.response_sha256.clone(),
         service: answer.service.clone(),
+        import: None,
     }
 }

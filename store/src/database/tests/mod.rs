@@ -1,6 +1,7 @@
 //! The store against real files.
 
 mod accounts;
+mod imports;
 mod opening;
 mod recording;
 
@@ -92,6 +93,7 @@ fn answer(prompt: &Prompt, sample: u32) -> Answered {
             request_sha256: "r".to_owned(),
             response_sha256: "s".to_owned(),
             service: None,
+            import: None,
         },
     }
 }

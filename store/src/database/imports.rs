@@ -1,0 +1,157 @@
+//! Answers that were asked for elsewhere: a batch of rows in one transaction, each row once.
+
+use sqlx::SqliteConnection;
+
+use super::traces::{TraceRow, insert_receipt, insert_trace};
+use super::{Store, attempts};
+use crate::StoreError;
+use crate::record::{
+    Answered, AttemptStatus, ImportCounts, Imported, ImportedAnswer, ImportedFailure, Prompt,
+    TraceKey, now,
+};
+
+impl Store {
+    /// Keeps imported rows, all of them or none; when this returns they are on the disk.
+    ///
+    /// An answer has its place by what it says: it is known if the store holds more than
+    /// [`repeats`](ImportedAnswer::repeats) answers of this text to this question from this teacher, and takes the
+    /// next free sample number otherwise. So a file that is imported twice, or two files that share rows, double
+    /// nothing, and the same answer given five times counts five times. A prompt that is there stays as it is.
+    pub async fn import(&self, rows: &[Imported]) -> Result<ImportCounts, StoreError> {
+        let mut counts = ImportCounts::default();
+        let recorded_at = now();
+        let mut transaction = self.begin().await?;
+        for row in rows {
+            let prompt = match row {
+                Imported::Answer(answer) => &answer.prompt,
+                Imported::Failure(failure) => &failure.prompt,
+            };
+            counts.prompts += u64::from(self.import_prompt(&mut transaction, prompt).await?);
+            match row {
+                Imported::Answer(answer) => {
+                    let is_new = self
+                        .import_answer(&mut transaction, answer, &recorded_at)
+                        .await?;
+                    counts.answers += u64::from(is_new);
+                    counts.known_answers += u64::from(!is_new);
+                }
+                Imported::Failure(failure) => {
+                    let is_new = self.import_failure(&mut transaction, failure).await?;
+                    counts.failures += u64::from(is_new);
+                    counts.known_failures += u64::from(!is_new);
+                }
+            }
+        }
+        transaction.commit().await.map_err(self.explain())?;
+        Ok(counts)
+    }
+
+    /// Whether the prompt was new.
+    async fn import_prompt(
+        &self,
+        connection: &mut SqliteConnection,
+        prompt: &Prompt,
+    ) -> Result<bool, StoreError> {
+        let body = self.json(&prompt.body)?;
+        let tags = self.json(&prompt.tags)?;
+        let row = prompt.row as i64;
+        let inserted = sqlx::query!(
+            "INSERT INTO prompts (id, body, input, phrasing, source, row, license, tags)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (id) DO NOTHING",
+            prompt.id,
+            body,
+            prompt.input,
+            prompt.phrasing,
+            prompt.source,
+            row,
+            prompt.license,
+            tags,
+        )
+        .execute(connection)
+        .await
+        .map_err(self.explain())?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
+    /// Whether the answer was new.
+    async fn import_answer(
+        &self,
+        connection: &mut SqliteConnection,
+        answer: &ImportedAnswer,
+        recorded_at: &str,
+    ) -> Result<bool, StoreError> {
+        let explain = self.explain();
+        let parameters = self.json(&answer.parameters)?;
+        let there = sqlx::query!(
+            r#"SELECT coalesce(max(sample) + 1, 0) AS "next!: i64",
+                   coalesce(sum(text = ?4 AND reasoning IS ?5), 0) AS "same!: i64"
+               FROM traces WHERE prompt_id = ?1 AND teacher = ?2 AND parameters = ?3"#,
+            answer.prompt.id,
+            answer.teacher,
+            parameters,
+            answer.trace.text,
+            answer.trace.reasoning,
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(explain)?;
+        if there.same > i64::from(answer.repeats) {
+            return Ok(false);
+        }
+        let answered = Answered {
+            key: TraceKey {
+                prompt_id: answer.prompt.id.clone(),
+                sample: self.unsigned("sample", there.next)?,
+                teacher: answer.teacher.clone(),
+                parameters: answer.parameters.clone(),
+            },
+            trace: answer.trace.clone(),
+            attempts: Vec::new(),
+            receipt: answer.receipt.clone(),
+        };
+        let row = TraceRow::new(self, &answered)?;
+        let is_new = insert_trace(connection, &answered, &row, recorded_at)
+            .await
+            .map_err(explain)?;
+        if is_new {
+            insert_receipt(connection, &answered, &row)
+                .await
+                .map_err(explain)?;
+        }
+        Ok(is_new)
+    }
+
+    /// Whether the failure was new.
+    async fn import_failure(
+        &self,
+        connection: &mut SqliteConnection,
+        failure: &ImportedFailure,
+    ) -> Result<bool, StoreError> {
+        let explain = self.explain();
+        let attempt = &failure.attempt;
+        let AttemptStatus::Failed { kind, message } = &attempt.status else {
+            return Err(StoreError::InvalidAnswer {
+                trace_id: attempt.trace_id.clone(),
+                reason: "it is to be kept as a failure and is none".to_owned(),
+            });
+        };
+        let known = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "known!: i64" FROM attempts
+               WHERE trace_id = ?1 AND failure_kind = ?2 AND failure_message = ?3"#,
+            attempt.trace_id,
+            kind,
+            message,
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(explain)?;
+        if known > 0 {
+            return Ok(false);
+        }
+        attempts::insert(connection, attempt)
+            .await
+            .map_err(explain)?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,173 @@
+//! Imports and exports.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+
+use super::*;
+use crate::curate::Verdict;
+
+fn imported(number: u64, text: &str, repeats: u32) -> Imported {
+    let prompt = prompt(number);
+    let answered = answer(&prompt, 0);
+    let grounds = BTreeMap::from([("provider".to_owned(), Ground::Declared)]);
+    Imported::Answer(Box::new(ImportedAnswer {
+        teacher: "someone|some-model|import".to_owned(),
+        parameters: SamplingParameters::choose(Vec::new()),
+        trace: Trace {
+            text: text.to_owned(),
+            choice_log_probabilities: None,
+            finish_reason: FinishReason::Stop,
+            ..answered.trace
+        },
+        receipt: Receipt {
+            route: "import".to_owned(),
+            import: Some(Box::new(ImportReceipt {
+                source: "elsewhere".to_owned(),
+                format: "messages".to_owned(),
+                file: "rows.jsonl".to_owned(),
+                file_sha256: "f".to_owned(),
+                row: number,
+                row_id: None,
+                grounds,
+            })),
+            ..answered.receipt
+        },
+        prompt,
+        repeats,
+    }))
+}
+
+fn failure(number: u64, message: &str) -> Imported {
+    let prompt = prompt(number);
+    let attempt = Attempt {
+        status: AttemptStatus::Failed {
+            kind: "policy".to_owned(),
+            message: message.to_owned(),
+        },
+        ..answer(&prompt, 0).attempts.remove(0)
+    };
+    Imported::Failure(Box::new(ImportedFailure { prompt, attempt }))
+}
+
+async fn exported(store: &Store, verdict: Option<VerdictFilter>) -> Vec<ExportedTrace> {
+    store.export_traces(verdict).try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn importing_again_doubles_nothing_and_repeats_are_kept() {
+    let folder = folder();
+    let store = Store::open(&folder.path).await.unwrap();
+    let rows = [
+        imported(1, "yes", 0),
+        imported(1, "no", 0),
+        imported(1, "yes", 1),
+        imported(2, "yes", 0),
+        failure(3, "a filter refused it"),
+    ];
+    let first = store.import(&rows).await.unwrap();
+    let expected = ImportCounts {
+        prompts: 3,
+        answers: 4,
+        failures: 1,
+        ..ImportCounts::default()
+    };
+    assert_eq!(first, expected);
+    let again = store.import(&rows).await.unwrap();
+    let expected = ImportCounts {
+        known_answers: 4,
+        known_failures: 1,
+        ..ImportCounts::default()
+    };
+    assert_eq!(again, expected);
+    let found = exported(&store, None).await;
+    let texts: Vec<_> = found
+        .iter()
+        .map(|trace| (trace.record.key.sample, trace.record.text.as_str()))
+        .collect();
+    assert_eq!(texts, [(0, "yes"), (1, "no"), (2, "yes"), (0, "yes")]);
+    let failures = store.failures(&FailureFilter::default()).await.unwrap();
+    assert_eq!(failures.len(), 1);
+}
+
+#[tokio::test]
+async fn a_receipt_says_what_it_rests_on() {
+    let folder = folder();
+    let store = Store::open(&folder.path).await.unwrap();
+    let row = imported(1, "yes", 0);
+    store.import(std::slice::from_ref(&row)).await.unwrap();
+    let Imported::Answer(answer) = row else {
+        panic!("an answer");
+    };
+    let found = exported(&store, None).await;
+    assert_eq!(found[0].receipt, answer.receipt);
+    let detail = store.trace(&found[0].record.id).await.unwrap();
+    assert_eq!(detail.receipt, answer.receipt);
+    assert_eq!(detail.record, found[0].record);
+}
+
+#[tokio::test]
+async fn a_batch_is_imported_whole_or_not_at_all() {
+    let folder = folder();
+    let store = Store::open(&folder.path).await.unwrap();
+    let Imported::Failure(mut broken) = failure(2, "x") else {
+        panic!("a failure");
+    };
+    broken.attempt.status = AttemptStatus::Answered;
+    let rows = [imported(1, "yes", 0), Imported::Failure(broken)];
+    let error = store.import(&rows).await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::InvalidAnswer { .. }),
+        "{error:?}"
+    );
+    assert_eq!(store.count_traces().await.unwrap(), 0);
+    assert_eq!(store.count_prompts().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_there_keeps_its_description() {
+    let folder = folder();
+    let (store, _) = filled(&folder.path, 1).await;
+    let mut row = imported(1, "yes", 0);
+    if let Imported::Answer(answer) = &mut row {
+        answer.prompt.source = "elsewhere".to_owned();
+    }
+    store.import(&[row]).await.unwrap();
+    let found = exported(&store, None).await;
+    assert_eq!(found.len(), 2, "another teacher's answer stays beside it");
+    assert!(found.iter().all(|t| t.record.prompt.source == "rows.csv"));
+}
+
+#[tokio::test]
+async fn verdicts_are_exported_in_their_order_and_filter() {
+    let folder = folder();
+    let (store, answers) = filled(&folder.path, 3).await;
+    let ids = ids(&answers);
+    let verdict = |trace: usize, check: &str, keep| Verdict {
+        trace_id: ids[trace].clone(),
+        check: check.to_owned(),
+        keep,
+        value: keep.then_some(0.1),
+        reason: format!("the \"{check}\" says so"),
+    };
+    let of_old = [verdict(2, "length", false)];
+    store.write_verdicts("old", &of_old).await.unwrap();
+    let verdicts = [
+        verdict(0, "length", true),
+        verdict(0, "confidence", true),
+        verdict(1, "length", true),
+        verdict(1, "confidence", false),
+    ];
+    store.write_verdicts("new", &verdicts).await.unwrap();
+    let all = exported(&store, None).await;
+    assert_eq!(all[0].verdicts, verdicts[..2]);
+    assert_eq!(all[1].verdicts, verdicts[2..]);
+    assert_eq!(
+        [all[0].kept, all[1].kept, all[2].kept],
+        [Some(true), Some(false), None]
+    );
+    assert_eq!(all[2].verdicts, []);
+    let kept = exported(&store, Some(VerdictFilter::Kept)).await;
+    let dropped = exported(&store, Some(VerdictFilter::Dropped)).await;
+    assert_eq!((&kept[..], &dropped[..]), (&all[..1], &all[1..2]));
+}
