@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::chat::ChatArgs;
+use crate::commands::traces::export::ExportArgs;
+use crate::commands::traces::import::ImportArgs;
 use crate::progress::ProgressChoice;
 
 /// Distils the answers of a teacher model into a small one that runs on the device.
@@ -75,7 +77,7 @@ pub enum Command {
     Report(StageArgs),
     /// Look at the teachers of a recipe
     Teachers(TeachersArgs),
-    /// Look at the answers in the store
+    /// Look at the answers in the store, bring others in by file, or write them to one
     Traces(TracesArgs),
     /// Talk to a student or a teacher
     #[command(
@@ -228,6 +230,16 @@ pub enum TracesCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Bring in answers that were asked for elsewhere; importing twice doubles nothing
+    #[command(
+        after_help = "Examples:\n  limbeck traces import alpaca_data.json --workdir runs/alpaca --format alpaca --source tatsu-lab/alpaca --license cc-by-nc-4.0\n  limbeck traces import output.jsonl --requests input.jsonl --workdir runs/mine --format openai-batch --source batch_68f1 --license proprietary --provider openai"
+    )]
+    Import(ImportArgs),
+    /// Write answers with their verdicts and receipts for other programs
+    #[command(
+        after_help = "Examples:\n  limbeck traces export --workdir runs/support-sentiment --kept | head -1 | jq .messages\n  limbeck traces export --workdir runs/support-sentiment --format parquet --output traces.parquet"
+    )]
+    Export(ExportArgs),
     /// Show one trace with its prompt, verdicts and receipt
     #[command(after_help = "Example:\n  limbeck traces show 3fa9 --workdir runs/support-sentiment")]
     Show {

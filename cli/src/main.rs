@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 mod exit_status;
+mod import;
 mod interrupt;
 mod pipeline;
 mod printer;
@@ -16,6 +17,7 @@ mod report;
 mod sources;
 mod table;
 mod text;
+mod trace_file;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;

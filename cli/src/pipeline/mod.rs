@@ -14,7 +14,7 @@ mod report;
 mod suite;
 pub mod teacher;
 mod train;
-mod workdir;
+pub mod workdir;
 
 use std::path::{Path, PathBuf};
 

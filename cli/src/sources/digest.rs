@@ -99,7 +99,7 @@ pub(super) fn of_path(path: &Path) -> Result<(String, u64), SourceError> {
 }
 
 /// SHA-256 in hex and size in bytes of a file.
-pub(super) fn of_file(path: &Path) -> Result<(String, u64), SourceError> {
+pub fn of_file(path: &Path) -> Result<(String, u64), SourceError> {
     let mut file = File::open(path).map_err(SourceError::file("read", path))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 pub use cache::{Cache, Fetched};
+pub use digest::of_file as digest_of_file;
 pub use error::InvalidSource;
 
 /// What a download tells about itself. All sizes are bytes.

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::text::{BYTE_ORDER_MARK, json_object, object};
 pub use draw::{Draw, Item, Items, draw_prompts, draw_suite};
 pub use near::NearIndex;
 pub use template::{Expression, Template, TemplateError};

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{Reading, TableError};
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What some editors put at the start of a file.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One JSON object a line; blank lines are no rows.
 pub(super) fn read_jsonl(file: File, reading: &mut Reading<'_>) -> Result<(), TableError> {
@@ -30,27 +31,37 @@ pub(super) fn read_jsonl(file: File, reading: &mut Reading<'_>) -> Result<(), Ta
         if bytes.trim_ascii().is_empty() {
             continue;
         }
-        let text = String::from_utf8_lossy(bytes);
-        let is_repaired = matches!(text, Cow::Owned(_));
-        match serde_json::from_str::<Value>(&text) {
-            Ok(Value::Object(columns)) => {
+        match json_object(bytes) {
+            Ok((columns, is_repaired)) => {
                 reading.row(number, columns);
                 reading.table.repaired += u64::from(is_repaired);
             }
-            Ok(other) => {
-                reading.problem(number, format!("{} instead of an object", kind_of(&other)))?;
-            }
-            Err(error) => {
-                // serde_json counts lines within the text it is given, which is one line.
-                let message = error.to_string();
-                let message = message.split(" at line ").next().unwrap_or(&message);
-                let column = error.column();
-                reading.problem(
-                    number,
-                    format!("not valid JSON at column {column}: {message}"),
-                )?;
-            }
+            Err(message) => reading.problem(number, message)?,
         }
+    }
+}
+
+/// The object that a line holds, and whether bytes in it were no UTF-8 and were replaced; or what is wrong with it.
+pub fn json_object(line: &[u8]) -> Result<(Map<String, Value>, bool), String> {
+    let text = String::from_utf8_lossy(line);
+    let is_repaired = matches!(text, Cow::Owned(_));
+    match serde_json::from_str::<Value>(&text) {
+        Ok(value) => object(value).map(|columns| (columns, is_repaired)),
+        Err(error) => {
+            // serde_json counts lines within the text it is given, which is one line.
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or(&message);
+            let column = error.column();
+            Err(format!("not valid JSON at column {column}: {message}"))
+        }
+    }
+}
+
+/// The object that a value is, or what it is instead.
+pub fn object(value: Value) -> Result<Map<String, Value>, String> {
+    match value {
+        Value::Object(columns) => Ok(columns),
+        other => Err(format!("{} instead of an object", kind_of(&other))),
     }
 }
 

@@ -1,4 +1,7 @@
-//! `limbeck traces`: what is in the store.
+//! `limbeck traces`: what is in the store, and what goes in and out by file.
+
+pub mod export;
+pub mod import;
 
 use std::path::Path;
 
@@ -18,7 +21,7 @@ const SHORT_ID: usize = 12;
 /// How many characters of a text fit into a line of the list.
 const EXCERPT: usize = 48;
 
-/// Lists traces or shows one.
+/// Lists traces, shows one, or moves them in or out.
 pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         TracesCommand::List {
@@ -29,16 +32,11 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
             dropped,
             json,
         } => {
-            let verdict = match (kept, dropped) {
-                (true, _) => Some(VerdictFilter::Kept),
-                (_, true) => Some(VerdictFilter::Dropped),
-                _ => None,
-            };
             let filter = TraceFilter {
                 limit: Some(*limit),
                 offset: *offset,
                 teacher: None,
-                verdict,
+                verdict: verdict_filter(*kept, *dropped),
             };
             let traces = open(workdir).await?.list_traces(&filter).await?;
             if *json {
@@ -69,6 +67,8 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
                 printer.line(failure_table(&failures))?;
             }
         }
+        TracesCommand::Import(args) => return import::run(args, printer).await,
+        TracesCommand::Export(args) => return export::run(args, printer).await,
         TracesCommand::Show { id, workdir, json } => {
             let trace = open(workdir).await?.trace(id).await?;
             if *json {
@@ -79,6 +79,15 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// The newest curation's word that is asked for.
+fn verdict_filter(kept: bool, dropped: bool) -> Option<VerdictFilter> {
+    match (kept, dropped) {
+        (true, _) => Some(VerdictFilter::Kept),
+        (_, true) => Some(VerdictFilter::Dropped),
+        _ => None,
+    }
 }
 
 /// Reading does not take the store away from a run that is using it.

@@ -1,0 +1,80 @@
+//! `limbeck traces export`: answers for other programs.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use futures::TryStreamExt;
+use limbeck_store::VerdictFilter;
+
+use super::{open, verdict_filter};
+use crate::exit_status::ExitStatus;
+use crate::interrupt;
+use crate::printer::{Printer, WithHint};
+use crate::text::grouped;
+use crate::trace_file::{Row, TraceFormat, TraceSink};
+
+/// Arguments of `traces export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The work folder of a run
+    #[arg(long, value_name = "DIR")]
+    pub workdir: PathBuf,
+    /// How the traces are written
+    #[arg(long, value_enum, default_value_t = TraceFormat::Jsonl)]
+    pub format: TraceFormat,
+    /// The file to write; `-` is standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Only those that every check kept
+    #[arg(long, conflicts_with = "dropped")]
+    pub kept: bool,
+    /// Only those that a check dropped
+    #[arg(long)]
+    pub dropped: bool,
+}
+
+/// Exports the traces of a work folder.
+pub async fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let store = open(&args.workdir).await?;
+    let verdict = verdict_filter(args.kept, args.dropped);
+    let mut sink = sink(args, printer)?;
+    let cancel = interrupt::on_ctrl_c(printer);
+    let mut traces = store.export_traces(verdict);
+    let mut count = 0;
+    while let Some(trace) = traces.try_next().await? {
+        if cancel.is_cancelled() {
+            return Ok(ExitStatus::Interrupted);
+        }
+        sink.write(Row::from(trace))?;
+        count += 1;
+    }
+    drop(traces);
+    sink.finish()?;
+    if count == 0 {
+        printer.warning(match verdict {
+            Some(VerdictFilter::Kept) => "no trace was judged and kept",
+            Some(_) => "no trace was judged and dropped",
+            None => "the store has no traces",
+        });
+    }
+    if !is_output(&args.output) {
+        let name = args.output.display();
+        printer.done("Wrote", format_args!("{} traces to {name}", grouped(count)));
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn sink(args: &ExportArgs, printer: &Printer) -> anyhow::Result<TraceSink> {
+    match (args.format, is_output(&args.output)) {
+        (TraceFormat::Jsonl, true) => Ok(TraceSink::Output(printer.clone())),
+        (TraceFormat::Parquet, true) => {
+            Err(anyhow::anyhow!("Parquet is not written to standard output"))
+                .hint("name a file with `--output FILE`")
+        }
+        (format, false) => TraceSink::create(&args.output, format),
+    }
+}
+
+fn is_output(path: &Path) -> bool {
+    path == Path::new("-")
+}
