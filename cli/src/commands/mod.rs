@@ -5,5 +5,6 @@ pub mod chat;
 pub mod completions;
 pub mod init;
 pub mod probe;
+mod requests_file;
 pub mod stage;
 pub mod traces;

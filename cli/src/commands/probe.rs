@@ -1,20 +1,13 @@
 //! `limbeck probe`: what a model computes, in numbers that another runtime can be held against.
 
-use std::fs;
-
 use anyhow::Context;
 use limbeck_model::{ChatMessage, Decoder, ModelFiles, Precision};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::requests_file;
 use crate::args::ProbeArgs;
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, WithHint};
-
-/// One line of the requests.
-#[derive(Debug, Deserialize)]
-struct Request {
-    input: String,
-}
+use crate::printer::Printer;
 
 /// One line of the output.
 #[derive(Debug, Serialize)]
@@ -37,19 +30,9 @@ struct Probe {
 pub fn run(args: &ProbeArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let files = ModelFiles::open(&args.model)?;
     let decoder = Decoder::load(&files.config, files.weights.as_ref(), Precision::F32)?;
-    let path = &args.requests;
-    let requests =
-        fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    for (index, line) in requests
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
-        let place = || format!("`{}`, line {}", path.display(), index + 1);
-        let request: Request = serde_json::from_str(line)
-            .with_context(place)
-            .hint("each line is a JSON object with a text `input`")?;
-        let probe = probe(&files, &decoder, &request.input, args.max_tokens).with_context(place)?;
+    for request in requests_file::read(&args.requests)? {
+        let probe = probe(&files, &decoder, &request.input, args.max_tokens)
+            .with_context(|| request.place.clone())?;
         printer.line(serde_json::to_string(&probe)?)?;
     }
     Ok(ExitStatus::Success)

@@ -107,9 +107,7 @@ impl Pipeline {
             if index == 0 {
                 outcome.samples = measuring.samples(&measured);
             }
-            outcome
-                .suites
-                .push(self.judged(section, &measuring, measured).await?);
+            outcome.suites.push(self.judged(section, measured).await?);
             bar.inc(1);
         }
         finish(&bar, &outcome);
@@ -167,7 +165,6 @@ impl Pipeline {
     async fn judged(
         &self,
         section: &EvaluateSection,
-        measuring: &Measuring<'_>,
         measured: Measured,
     ) -> anyhow::Result<report::Suite> {
         let Measured {
@@ -193,7 +190,7 @@ impl Pipeline {
         Ok(report::Suite {
             name: section.name.clone(),
             metric: section.metric.into(),
-            n: measuring.inputs.len() as u64,
+            n: student.n as u64,
             source: Some(report::SourceIdentity {
                 source: section.suite.source.clone(),
                 sha256: file.map(|(_, file)| file.sha256.clone()),

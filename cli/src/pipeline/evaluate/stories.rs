@@ -1,10 +1,11 @@
 //! Free text: how well the student predicts what the teacher answers, and whether its own answers end.
 
+use anyhow::Context;
 use limbeck_store::RowAnswer;
-use limbeck_student::evaluate::{AnswerNats, KneserNey, Scored, Student};
+use limbeck_student::evaluate::{AnswerNats, KneserNey, Scored};
 use tokio_util::sync::CancellationToken;
 
-use super::student::with_peak;
+use super::student::Measurable;
 use super::{Measured, Measuring, TeacherSide};
 use crate::pipeline::suite::ended;
 
@@ -38,17 +39,13 @@ impl Measuring<'_> {
                 whole(row).map(|record| (self.inputs[row].clone(), record.text.clone()))
             })
             .collect();
-        let student = scored("student", &self.students.trained, &pairs, cancel)?;
-        let untrained = scored(
-            "untrained student",
-            &self.students.untrained,
-            &pairs,
-            cancel,
-        )?;
+        let trained = &self.students.trained;
+        let student = self.scored("student", trained, &pairs, cancel)?;
+        let before = &self.students.untrained;
+        let untrained = self.scored("untrained student", before, &pairs, cancel)?;
         let trigram = self.trigram(&pairs)?;
-        let answers = self
-            .students
-            .trained
+        let answers = trained
+            .student
             .answer(&self.inputs, self.max_tokens, cancel)?;
         let left_out = self.inputs.len() - rows.len();
         let note = "The student is scored on the answers that the teacher gave and ended by itself, end token included.";
@@ -86,13 +83,12 @@ impl Measuring<'_> {
                 ended.len(),
             )
         };
-        let measure = |name: &str, student: &Student| -> anyhow::Result<(Vec<String>, Scored)> {
-            let (answers, peak) =
-                with_peak(|| student.answer(&self.inputs, self.max_tokens, cancel));
-            let answers = answers?;
+        let measure = |name: &str, of: &Measurable| -> anyhow::Result<(Vec<String>, Scored)> {
+            let answers = of.student.answer(&self.inputs, self.max_tokens, cancel)?;
+            let memory = of.memory_alone(&self.inputs, None, self.max_tokens)?;
             let scored = share(name, &answers.ended)
                 .timed(answers.seconds, Some(answers.tokens))
-                .with_peak(peak);
+                .with_peak(memory);
             Ok((answers.texts, scored))
         };
         let (answers, student) = measure("student", &self.students.trained)?;
@@ -118,7 +114,7 @@ impl Measuring<'_> {
 
     /// An interpolated Kneser-Ney trigram over the student's tokens, trained on what the student learns from.
     fn trigram(&self, pairs: &[(String, String)]) -> anyhow::Result<Scored> {
-        let student = &self.students.trained;
+        let student = &self.students.trained.student;
         let learnt: Vec<(String, String)> = self
             .dataset
             .rows
@@ -129,39 +125,37 @@ impl Measuring<'_> {
             })
             .collect();
         let documents = student.sequences(&learnt)?;
-        let (scored, peak) = with_peak(|| -> anyhow::Result<Option<Scored>> {
-            let model = KneserNey::train(
-                documents.iter().map(|document| document.tokens.as_slice()),
-                student.vocabulary_size(),
-            );
-            let begun = std::time::Instant::now();
-            let answers: Vec<AnswerNats> = student
-                .sequences(pairs)?
-                .iter()
-                .map(|one| model.answer_nats(&one.tokens, one.answer_start, one.bytes))
-                .collect();
-            let seconds = begun.elapsed().as_secs_f64();
-            let scored = Scored::nats_per_byte("Kneser-Ney trigram", &answers, SEED);
-            Ok(scored.map(|scored| scored.timed(seconds, None)))
-        });
-        let scored = scored?.ok_or_else(|| anyhow::anyhow!("the suite's answers hold no text"))?;
-        Ok(scored.with_peak(peak))
+        let model = KneserNey::train(
+            documents.iter().map(|document| document.tokens.as_slice()),
+            student.vocabulary_size(),
+        );
+        let begun = std::time::Instant::now();
+        let answers: Vec<AnswerNats> = student
+            .sequences(pairs)?
+            .iter()
+            .map(|one| model.answer_nats(&one.tokens, one.answer_start, one.bytes))
+            .collect();
+        let seconds = begun.elapsed().as_secs_f64();
+        let scored = Scored::nats_per_byte("Kneser-Ney trigram", &answers, SEED)
+            .context("the suite's answers hold no text")?;
+        Ok(scored.timed(seconds, None))
     }
-}
 
-fn scored(
-    name: &str,
-    student: &Student,
-    pairs: &[(String, String)],
-    cancel: &CancellationToken,
-) -> anyhow::Result<Scored> {
-    let (scores, peak) = with_peak(|| student.score(pairs, cancel));
-    let scores = scores?;
-    let result = Scored::nats_per_byte(name, &scores.answers, SEED)
-        .ok_or_else(|| anyhow::anyhow!("the suite's answers hold no text"))?;
-    Ok(result
-        .timed(scores.seconds, Some(scores.tokens))
-        .with_peak(peak))
+    fn scored(
+        &self,
+        name: &str,
+        of: &Measurable,
+        pairs: &[(String, String)],
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Scored> {
+        let scores = of.student.score(pairs, cancel)?;
+        let result = Scored::nats_per_byte(name, &scores.answers, SEED)
+            .context("the suite's answers hold no text")?;
+        let memory = of.memory_alone(&self.inputs, None, self.max_tokens)?;
+        Ok(result
+            .timed(scores.seconds, Some(scores.tokens))
+            .with_peak(memory))
+    }
 }
 
 impl TeacherSide {
