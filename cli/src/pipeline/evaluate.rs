@@ -6,7 +6,7 @@ mod labels;
 mod stories;
 mod student;
 
-use limbeck_store::{Dataset, TraceRecord};
+use limbeck_store::{Curation, Dataset, TraceRecord};
 use limbeck_student::evaluate::{Metric, Scored, judge};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -45,6 +45,8 @@ struct TeacherSide {
     records: Vec<Option<TraceRecord>>,
     answers: SuiteAnswers,
     prior: limbeck_store::PriorCorrectionFit,
+    /// The recipe's checks that may shorten an answer: what the student is measured on is cut as what it learns from.
+    repairs: Curation,
 }
 
 /// What came of one suite before the gate is judged.
@@ -127,10 +129,19 @@ impl Pipeline {
         {
             answers.asking = asked.asking;
         }
+        let checks = &self.recipe.curate()?.check;
         Ok(TeacherSide {
             records: self.suite_records(&suites[index]).await?,
             answers,
             prior: curated.outcome.prior.clone(),
+            repairs: Curation {
+                checks: checks
+                    .iter()
+                    .filter(|check| check.repairs())
+                    .cloned()
+                    .collect(),
+                ..Curation::default()
+            },
         })
     }
 
