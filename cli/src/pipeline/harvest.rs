@@ -71,9 +71,10 @@ impl Pipeline {
         let material = self.material().await?;
         let inputs = material.inputs(self)?;
         let retry = !self.options.retry_failed.is_empty() && !self.options.only_look;
-        let revision = match retry {
-            true => self.work.stage("harvest", &inputs)?.reopen::<Outcome>()?,
-            false => None,
+        let revision = if retry {
+            self.work.stage("harvest", &inputs)?.reopen::<Outcome>()?
+        } else {
+            None
         };
         let revision = revision.map_or(0, |outcome| outcome.revision + 1);
         let (dir, done) = self.stage::<Outcome>("harvest", &inputs)?;

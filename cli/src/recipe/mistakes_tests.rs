@@ -335,6 +335,10 @@ fn what_a_service_cannot_be_asked_is_shown() {
           |                                                   ^^^
           = help: add `price = { input = …, output = … }`, in USD for a million tokens"#]],
     );
+}
+
+#[test]
+fn what_a_service_cannot_be_asked_at_these_limits_or_settings_is_shown() {
     check_service(
         "requests_per_minute = 600",
         "tokens_per_minute = 300",

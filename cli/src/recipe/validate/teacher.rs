@@ -148,9 +148,10 @@ impl Checker<'_> {
             self.wrong_with_help(format!("{at}.base_url"), message, "leave one of them out");
         }
         for (index, endpoint) in teacher.endpoints().iter().enumerate() {
-            let place = match teacher.endpoints.is_empty() {
-                true => at.to_owned(),
-                false => format!("{at}.endpoints.{index}"),
+            let place = if teacher.endpoints.is_empty() {
+                at.to_owned()
+            } else {
+                format!("{at}.endpoints.{index}")
             };
             if let Err(error) = wire::Endpoint::new(preset, endpoint.base_url.as_deref()) {
                 let place = format!("{place}.base_url");
