@@ -297,12 +297,12 @@ fn what_a_service_cannot_be_asked_is_shown() {
         "\"openai\"",
         "\"acme\"",
         &expect![[r#"
-        unknown provider `acme`
-         --> recipe.toml:7:12
-          |
-        7 | provider = "acme"
-          |            ^^^^^^
-          = help: known are `anthropic`, `azure`, `deepseek`, `fireworks`, `gemini`, `groq`, `llamacpp`, `lmstudio`, `mistral`, `ollama`, `openai`, `openrouter`, `together`, `vllm`, `xai`, `local`; `openai` with a `base_url` is any server that speaks its dialect"#]],
+            unknown provider `acme`
+             --> recipe.toml:7:12
+              |
+            7 | provider = "acme"
+              |            ^^^^^^
+              = help: known are `anthropic`, `azure`, `compatible`, `deepseek`, `fireworks`, `gemini`, `groq`, `llamacpp`, `lmstudio`, `mistral`, `ollama`, `openai`, `openrouter`, `together`, `vllm`, `xai`, `local`; `compatible` with a `base_url` is any other server of the same dialect as `openai`"#]],
     );
     check_service(
         "_minute = 600",

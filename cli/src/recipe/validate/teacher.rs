@@ -70,7 +70,7 @@ impl Checker<'_> {
         let help = match nearest(provider, known()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
-                "known are {}; `openai` with a `base_url` is any server that speaks its dialect",
+                "known are {}; `compatible` with a `base_url` is any other server of the same dialect as `openai`",
                 known()
                     .map(|name| format!("`{name}`"))
                     .collect::<Vec<_>>()
