@@ -147,6 +147,27 @@ impl Checker<'_> {
             let message = "`base_url` and `endpoints` say the same thing twice";
             self.wrong_with_help(format!("{at}.base_url"), message, "leave one of them out");
         }
+        self.endpoints(at, teacher, preset);
+        if let Err(LimitError { field }) = teacher.retry().check() {
+            let message = format!("`{field}` must be more than 0");
+            self.wrong(format!("{at}.retry.{field}"), message);
+        }
+        for (key, seconds) in teacher.timeout.unwrap_or_default().given() {
+            let holds = seconds > 0.0 && seconds <= 86_400.0;
+            let place = format!("{at}.timeout.{key}");
+            self.expect(holds, &place, seconds, "more than 0 and at most 86400");
+        }
+        if teacher.price.is_some_and(|price| !price.is_valid()) {
+            self.wrong(format!("{at}.price"), "a price must be 0 or more");
+        }
+        let harvest = asked_of(teacher, harvest);
+        if let Some(harvest) = harvest {
+            self.can_be_asked(teacher, preset, harvest);
+        }
+        self.money(at, teacher, harvest);
+    }
+
+    fn endpoints(&mut self, at: &str, teacher: &TeacherSection, preset: &Preset) {
         for (index, endpoint) in teacher.endpoints().iter().enumerate() {
             let place = if teacher.endpoints.is_empty() {
                 at.to_owned()
@@ -169,23 +190,6 @@ impl Checker<'_> {
                 }
             }
         }
-        if let Err(LimitError { field }) = teacher.retry().check() {
-            let message = format!("`{field}` must be more than 0");
-            self.wrong(format!("{at}.retry.{field}"), message);
-        }
-        for (key, seconds) in teacher.timeout.unwrap_or_default().given() {
-            let holds = seconds > 0.0 && seconds <= 86_400.0;
-            let place = format!("{at}.timeout.{key}");
-            self.expect(holds, &place, seconds, "more than 0 and at most 86400");
-        }
-        if teacher.price.is_some_and(|price| !price.is_valid()) {
-            self.wrong(format!("{at}.price"), "a price must be 0 or more");
-        }
-        let harvest = asked_of(teacher, harvest);
-        if let Some(harvest) = harvest {
-            self.can_be_asked(teacher, preset, harvest);
-        }
-        self.money(at, teacher, harvest);
     }
 
     /// Whether the service takes the settings of `[harvest]`: a request with them is written down, and not sent.
