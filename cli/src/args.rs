@@ -52,10 +52,12 @@ pub enum Command {
     #[command(
         after_help = "Example:\n  limbeck run recipes/support-sentiment/recipe.toml --workdir runs/first"
     )]
-    Run(StageArgs),
-    /// Ask the teacher and keep the answers
-    #[command(after_help = "Example:\n  limbeck harvest recipe.toml --limit 100")]
-    Harvest(StageArgs),
+    Run(RunArgs),
+    /// Ask the teachers and keep the answers
+    #[command(
+        after_help = "Examples:\n  limbeck harvest recipe.toml --dry-run\n  limbeck harvest recipe.toml --retry-failed policy"
+    )]
+    Harvest(HarvestArgs),
     /// Judge the answers and choose those that the student learns from
     #[command(after_help = "Example:\n  limbeck curate recipe.toml")]
     Curate(StageArgs),
@@ -71,6 +73,8 @@ pub enum Command {
     /// Write `report.html` and `report.json` of what is done so far
     #[command(after_help = "Example:\n  limbeck report recipe.toml --json | jq .evaluate")]
     Report(StageArgs),
+    /// Look at the teachers of a recipe
+    Teachers(TeachersArgs),
     /// Look at the answers in the store
     Traces(TracesArgs),
     /// Talk to a student or a teacher
@@ -123,6 +127,54 @@ pub struct StageArgs {
     pub json: bool,
 }
 
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What every stage takes
+    #[command(flatten)]
+    pub stage: StageArgs,
+    /// Send nothing; print how many requests, tokens, hours and dollars the asking may take
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `harvest`.
+#[derive(Debug, Args)]
+pub struct HarvestArgs {
+    /// What every stage takes
+    #[command(flatten)]
+    pub stage: StageArgs,
+    /// Send nothing; print how many requests, tokens, hours and dollars it may take
+    #[arg(long, conflicts_with = "retry_failed")]
+    pub dry_run: bool,
+    /// Ask again what failed in this way, also if the harvest is done or the failure would repeat itself; may be given
+    /// several times (`limbeck traces failures` shows the kinds)
+    #[arg(long, value_name = "KIND")]
+    pub retry_failed: Vec<String>,
+}
+
+/// Arguments of `teachers`.
+#[derive(Debug, Args)]
+pub struct TeachersArgs {
+    /// What to do with the teachers
+    #[command(subcommand)]
+    pub command: TeachersCommand,
+}
+
+/// The commands of `teachers`.
+#[derive(Debug, Subcommand)]
+pub enum TeachersCommand {
+    /// Send one tiny request to each teacher and say what came back
+    #[command(after_help = "Example:\n  limbeck teachers check recipe.toml")]
+    Check {
+        /// The recipe
+        recipe: PathBuf,
+        /// JSON lines instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Arguments of `traces`.
 #[derive(Debug, Args)]
 pub struct TracesArgs {
@@ -154,6 +206,24 @@ pub enum TracesCommand {
         /// Only those that a check dropped
         #[arg(long)]
         dropped: bool,
+        /// JSON lines instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the questions that got no answer, with the reason of each
+    #[command(
+        after_help = "Example:\n  limbeck traces failures --workdir runs/support-sentiment --kind timeout"
+    )]
+    Failures {
+        /// The work folder of a run
+        #[arg(long, value_name = "DIR")]
+        workdir: PathBuf,
+        /// Only those of this kind
+        #[arg(long)]
+        kind: Option<String>,
+        /// At most this many
+        #[arg(long)]
+        limit: Option<u32>,
         /// JSON lines instead of a table
         #[arg(long)]
         json: bool,

@@ -23,7 +23,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use commands::{bench, chat, completions, init, probe, stage, traces};
+use commands::stage::Manner;
+use commands::{bench, chat, completions, init, probe, stage, teachers, traces};
 use exit_status::ExitStatus;
 use pipeline::Stage;
 use printer::Printer;
@@ -45,25 +46,39 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result<ExitStatus> {
     let (args, until) = match &cli.command {
-        Command::Run(args) | Command::Export(args) | Command::Report(args) => (args, Stage::Export),
-        Command::Harvest(args) => (args, Stage::Harvest),
+        Command::Run(args) => (&args.stage, Stage::Export),
+        Command::Export(args) | Command::Report(args) => (args, Stage::Export),
+        Command::Harvest(args) => (&args.stage, Stage::Harvest),
         Command::Curate(args) => (args, Stage::Curate),
         Command::Train(args) => (args, Stage::Train),
         Command::Evaluate(args) => (args, Stage::Evaluate),
         Command::Init(args) => return init::command(&args.dir, printer),
+        Command::Teachers(args) => {
+            return teachers::run(&args.command, &cli.global, printer, progress).await;
+        }
         Command::Traces(args) => return traces::run(&args.command, printer).await,
         Command::Chat(args) => return tokio::task::block_in_place(|| chat::run(args, printer)),
         Command::Bench(args) => return bench::run(&args.command, printer),
         Command::Probe(args) => return probe::run(args, printer),
         Command::Completions { shell } => return completions::run(*shell, printer),
     };
-    let only_look = matches!(cli.command, Command::Report(_));
+    let manner = match &cli.command {
+        Command::Report(_) => Manner::OnlyLook,
+        Command::Run(args) if args.dry_run => Manner::DryRun,
+        Command::Harvest(args) if args.dry_run => Manner::DryRun,
+        Command::Harvest(args) => Manner::Work {
+            retry_failed: args.retry_failed.clone(),
+        },
+        _ => Manner::Work {
+            retry_failed: Vec::new(),
+        },
+    };
     let cancel = interrupt::on_ctrl_c(printer);
     // The state of a whole run is too large for the stack.
     Box::pin(stage::run(
         args,
         until,
-        only_look,
+        manner,
         &cli.global,
         printer,
         progress,

@@ -79,6 +79,35 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<TokenLogProbabilities>, CodecError> {
     }
 }
 
+/// Writes the bytes of tokens: their number, and for each its length and itself; numbers as varints.
+pub fn encode_vocabulary(tokens: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(5 + tokens.iter().map(|token| token.len() + 1).sum::<usize>());
+    write_varint(tokens.len() as u32, &mut out);
+    for token in tokens {
+        write_varint(token.len() as u32, &mut out);
+        out.extend_from_slice(token);
+    }
+    out
+}
+
+/// Reads what [`encode_vocabulary`] wrote.
+pub fn decode_vocabulary(bytes: &[u8]) -> Result<Vec<Vec<u8>>, CodecError> {
+    let mut reader = Reader { bytes };
+    let count = reader.count(1)?;
+    let mut tokens = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = reader.count(1)?;
+        let (token, rest) = reader.bytes.split_at(length);
+        tokens.push(token.to_vec());
+        reader.bytes = rest;
+    }
+    if reader.bytes.is_empty() {
+        Ok(tokens)
+    } else {
+        Err(CodecError::Trailing(reader.bytes.len()))
+    }
+}
+
 fn quantise(log_probability: f32) -> u32 {
     let steps = (-f64::from(log_probability) * STEPS_PER_NAT).round();
     if steps.is_nan() || steps >= f64::from(IMPOSSIBLE) {
@@ -162,6 +191,15 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_bytes_of_tokens_come_back(tokens in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..40)) {
+            let encoded = encode_vocabulary(&tokens);
+            prop_assert_eq!(decode_vocabulary(&encoded), Ok(tokens));
+            for end in 0..encoded.len() {
+                prop_assert!(decode_vocabulary(&encoded[..end]).is_err());
+            }
+        }
 
         #[test]
         fn what_is_written_reads_back(tokens in tokens()) {

@@ -33,11 +33,12 @@ pub use curate::{
     Candidate, Check, CheckSummary, ChoiceDistribution, Curated, Curation, DatasetRow,
     InvalidCheck, PhrasingPrior, PriorCorrection, PriorCorrectionFit, RowAnswer, Verdict, curate,
 };
-pub use database::Store;
+pub use database::{FailureFilter, Spent, Store};
 pub use error::StoreError;
 pub use normalise::normalise;
 pub use record::{
-    Answered, Attempt, AttemptStatus, Dataset, FinishReason, Message, Prompt, PromptBody, Receipt,
-    Run, RunStatus, SamplingParameters, TokenLogProbabilities, Trace, TraceDetail, TraceFilter,
-    TraceKey, TraceRecord, TraceSummary, VerdictFilter, now,
+    Answered, Attempt, AttemptStatus, Call, Dataset, Failure, FinishReason, Message, Prompt,
+    PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
+    TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord, TraceSummary,
+    VerdictFilter, now,
 };

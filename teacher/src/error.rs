@@ -5,6 +5,9 @@ use std::error::Error;
 use limbeck_model::ModelError;
 use limbeck_store::StoreError;
 
+use crate::pace::{Refusal, usd};
+use crate::wire::{Failure, RequestError};
+
 /// A local teacher could not be made ready.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -114,6 +117,52 @@ pub enum AskError {
         /// The recipe's name for the teacher.
         teacher: String,
     },
+    /// It may need more than a limit ever lets through.
+    #[error(
+        "it may take {need} tokens, but the limit `{field}` of {allowance} never lets so many through"
+    )]
+    OverLimit {
+        /// The limit's name in a recipe.
+        field: &'static str,
+        /// Tokens that it may need.
+        need: u64,
+        /// Tokens that the limit lets through.
+        allowance: u64,
+    },
+    /// There may not be enough money left for it; it was not asked.
+    #[error(
+        "the cap `spend_usd` is reached: {spent:.6} of {cap:.6} USD are spent, and one more request may cost {cost:.6}"
+    )]
+    CapReached {
+        /// The cap in US dollars.
+        cap: f64,
+        /// What is spent.
+        spent: f64,
+        /// What the question may cost.
+        cost: f64,
+    },
+    /// The service cannot be asked this.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The service gave no answer, after all attempts that were worth making.
+    #[error("`{endpoint}` gave no answer in {attempts} {}", if *attempts == 1 { "attempt" } else { "attempts" })]
+    Service {
+        /// Host and path.
+        endpoint: String,
+        /// How many were made.
+        attempts: usize,
+        /// Whether every other question would fail in the same way.
+        fatal: bool,
+        /// The last failure.
+        #[source]
+        failure: Box<Failure>,
+    },
+    /// No endpoint has answered for minutes, and nobody should wait any longer.
+    #[error("`{}` has not answered for minutes", endpoints.join("`, `"))]
+    Unreachable {
+        /// Host and path of each.
+        endpoints: Vec<String>,
+    },
     /// A failure that only this kind of teacher knows.
     #[error("{message}")]
     Other {
@@ -139,6 +188,11 @@ impl AskError {
             Self::Encode(_) => "encode",
             Self::Decode { .. } => "decode",
             Self::Stopped { .. } => "stopped",
+            Self::OverLimit { .. } => "over-limit",
+            Self::CapReached { .. } => "cap-reached",
+            Self::Request(_) => "invalid-request",
+            Self::Service { failure, .. } => failure.kind.name(),
+            Self::Unreachable { .. } => "unreachable",
             Self::Other { kind, .. } => kind,
         }
     }
@@ -150,18 +204,32 @@ impl AskError {
             Self::EmptyChoice { .. }
             | Self::NoTokens
             | Self::NoChatTemplate { .. }
+            | Self::CapReached { .. }
+            | Self::Unreachable { .. }
             | Self::Stopped { .. } => true,
-            Self::Other { fatal, .. } => *fatal,
+            // The settings are those of the whole harvest, the turns those of one prompt.
+            Self::Request(error) => matches!(
+                error,
+                RequestError::Unsupported { .. } | RequestError::Invalid { .. }
+            ),
+            Self::Service { fatal, .. } | Self::Other { fatal, .. } => *fatal,
             Self::Cancelled
             | Self::TooLong { .. }
             | Self::EmptyPrompt
+            | Self::OverLimit { .. }
             | Self::Encode(_)
             | Self::Decode { .. } => false,
         }
     }
 
+    /// Whether a failure of this kind would repeat itself and may cost money each time: such a question is asked again
+    /// only on request.
+    pub fn is_lasting(kind: &str) -> bool {
+        matches!(kind, "policy" | "refused" | "invalid-request")
+    }
+
     /// What a person can do about it, if there is anything to say.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         match self {
             Self::TooLong { .. } => {
                 Some("shorten the template, the examples or the rows (a `where` on their length)")
@@ -171,6 +239,17 @@ impl AskError {
             Self::NoTokens => Some("set `max_tokens` of `sampling` to 1 or more"),
             Self::NoChatTemplate { .. } => Some("ask in the form `completion`"),
             Self::Stopped { .. } => Some("answers so far are kept; run the same command again"),
+            Self::OverLimit { .. } => {
+                Some("shorten the prompt, lower `max_tokens` of `sampling`, or raise the limit")
+            }
+            Self::CapReached { .. } => Some(
+                "answers so far are kept; raise `spend_usd` of `limits` and run the same command again",
+            ),
+            Self::Request(error) => error.hint(),
+            Self::Service { failure, .. } => failure.kind.hint(),
+            Self::Unreachable { .. } => Some(
+                "answers so far are kept; look at `base_url` and at the network, and run the same command again",
+            ),
             Self::Cancelled | Self::Encode(_) | Self::Decode { .. } | Self::Other { .. } => None,
         }
     }
@@ -178,6 +257,27 @@ impl AskError {
     /// The error with its causes, in one line.
     pub(crate) fn in_full(&self) -> String {
         in_full(self)
+    }
+}
+
+impl From<Refusal> for AskError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::LargerThanLimit {
+                field,
+                need,
+                allowance,
+            } => Self::OverLimit {
+                field,
+                need,
+                allowance,
+            },
+            Refusal::CapReached { cap, spent, cost } => Self::CapReached {
+                cap: usd(cap),
+                spent: usd(spent),
+                cost: usd(cost),
+            },
+        }
     }
 }
 
@@ -227,7 +327,7 @@ pub enum HarvestError {
 
 impl HarvestError {
     /// What a person can do about it, if there is anything to say.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Store(error) => error.hint(),
             Self::Limit(error) => Some(error.hint()),

@@ -3,7 +3,9 @@
 //! Layout:
 //! - [`Teacher`], [`Ask`], [`Answer`]: one question and its answer, whoever is asked;
 //! - [`LocalTeacher`]: a model in this process, on its own thread;
-//! - [`Limits`]: how fast a teacher may be asked;
+//! - [`ApiTeacher`]: a model behind an API, asked with retries and several endpoints;
+//! - [`Limits`]: how fast a teacher may be asked, and for how much;
+//! - [`wire`]: what API teachers say and are told;
 //! - [`harvest()`]: asks what a store has no answer to.
 //!
 //! Invariants:
@@ -12,16 +14,31 @@
 //! - What an answer is depends on its question only: not on its batch, its order, or what it shares with others.
 //! - Every channel is bounded, and so is the number of questions in flight, however many there are to ask.
 //! - Text of prompts and answers is hostile: what looks like a control token in it stays text.
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed test panics"))]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::unwrap_used,
+        clippy::float_cmp,
+        reason = "a failed test panics, and exact numbers are meant"
+    )
+)]
 
+mod api;
 mod error;
 mod harvest;
-mod limits;
 mod local;
+mod pace;
+mod retry;
 mod teacher;
+pub mod wire;
 
+pub use api::{
+    ApiEndpoint, ApiError, ApiKey, ApiNotice, ApiOptions, ApiTeacher, ApiWatcher, KeyError,
+    PaceView, SilentWatcher, Timeouts,
+};
 pub use error::{AskError, HarvestError, LimitError, TeacherError};
 pub use harvest::{HarvestPlan, HarvestReporter, HarvestSummary, SilentReporter, harvest};
-pub use limits::Limits;
 pub use local::{LocalOptions, LocalTeacher};
-pub use teacher::{Answer, Ask, Teacher, TeacherIdentity};
+pub use pace::{Limits, NanoUsd, Price, usd};
+pub use retry::RetryPolicy;
+pub use teacher::{Answer, Ask, Asked, Teacher, TeacherIdentity, Try};

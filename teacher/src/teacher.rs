@@ -1,10 +1,13 @@
 //! What a teacher is: something with an identity that answers one question at a time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use limbeck_store::identity::sha256_hex;
-use limbeck_store::{Prompt, SamplingParameters, Trace, TraceKey};
+use limbeck_store::{
+    Attempt, AttemptStatus, Call, Prompt, PromptBody, SamplingParameters, ServiceReceipt, Trace,
+    TraceKey,
+};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -21,13 +24,19 @@ pub trait Teacher: Send + Sync {
     /// `cancel` means "begin nothing more": a question that still waits for its turn comes back as
     /// [`AskError::Cancelled`], one that is being answered is answered to its end, because an answer that was
     /// begun may have been paid for. Whoever wants it to stop at once drops the future.
-    async fn ask(&self, ask: &Ask, cancel: &CancellationToken) -> Result<Answer, AskError>;
+    async fn ask(&self, ask: &Ask, cancel: &CancellationToken) -> Asked;
 
     /// How many questions the teacher takes in while all its places are busy, so that the next are ready when a
     /// place becomes free. They count against no limit of concurrency, since nothing is done with them yet. A
     /// service keeps the default of none.
     fn queue_ahead(&self) -> usize {
         0
+    }
+
+    /// How many questions a teacher takes at a time that keeps its limits itself, because one question may take
+    /// several requests. `None`: the harvest keeps them for it.
+    fn places(&self) -> Option<usize> {
+        None
     }
 }
 
@@ -80,6 +89,18 @@ impl Ask {
         }
     }
 
+    /// Bytes of all that is asked; no tokenizer makes more tokens of them than bytes, its own marks apart.
+    pub fn prompt_bytes(&self) -> u64 {
+        let bytes = match &self.prompt.body {
+            PromptBody::Completion { text } => text.len(),
+            PromptBody::Chat { messages } => messages
+                .iter()
+                .map(|message| message.role.len() + message.content.len())
+                .sum(),
+        };
+        bytes as u64
+    }
+
     /// The seed of this one request: a hash of the recipe's seed, the prompt and the sample number.
     ///
     /// It depends on nothing else, so neither the order of the questions nor their batch changes an answer.
@@ -111,12 +132,88 @@ pub struct Answer {
     pub request_sha256: String,
     /// The hex SHA-256 of the response as it came.
     pub response_sha256: String,
+    /// What a receipt says of an answer that came over the network.
+    pub service: Option<Box<ServiceReceipt>>,
+}
+
+/// What became of a question: every try at it, and how it ended.
+#[derive(Debug)]
+pub struct Asked {
+    /// In order. The last one of an answered question is the one that was answered; a question that was never put to
+    /// the teacher has none.
+    pub tries: Vec<Try>,
+    /// The answer, or why there is none.
+    pub result: Result<Answer, AskError>,
+}
+
+impl Asked {
+    /// One try that began at `started_at`, with its result.
+    pub fn once(started_at: String, begun: Instant, result: Result<Answer, AskError>) -> Self {
+        let one = match &result {
+            Err(AskError::Cancelled) => None,
+            Err(error) => Some(Try::failed(started_at, begun.elapsed(), error)),
+            Ok(answer) => Some(Try {
+                started_at,
+                waited: Duration::ZERO,
+                latency: answer.latency,
+                status: AttemptStatus::Answered,
+                call: None,
+            }),
+        };
+        Self {
+            tries: one.into_iter().collect(),
+            result,
+        }
+    }
+}
+
+/// One try at a question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Try {
+    /// When it began, as RFC 3339 in UTC.
+    pub started_at: String,
+    /// How long it was held back before that.
+    pub waited: Duration,
+    /// How long the teacher took.
+    pub latency: Duration,
+    /// How it ended.
+    pub status: AttemptStatus,
+    /// Where it went and what came back, for one over the network.
+    pub call: Option<Box<Call>>,
+}
+
+impl Try {
+    pub(crate) fn failed(started_at: String, latency: Duration, error: &AskError) -> Self {
+        let status = AttemptStatus::Failed {
+            kind: error.kind().to_owned(),
+            message: error.in_full(),
+        };
+        Self {
+            started_at,
+            waited: Duration::ZERO,
+            latency,
+            status,
+            call: None,
+        }
+    }
+
+    /// As the store keeps it: a try at the answer `key`, whose id is `trace_id`.
+    pub(crate) fn attempt(self, key: &TraceKey, trace_id: &str) -> Attempt {
+        Attempt {
+            prompt_id: key.prompt_id.clone(),
+            trace_id: trace_id.to_owned(),
+            teacher: Some(key.teacher.clone()),
+            started_at: self.started_at,
+            waited_ms: self.waited.as_millis() as u64,
+            latency_ms: self.latency.as_millis() as u64,
+            status: self.status,
+            call: self.call,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use limbeck_store::PromptBody;
-
     use super::*;
 
     fn ask(text: &str, sample: u32, seed: u64) -> Ask {

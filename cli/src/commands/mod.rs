@@ -7,4 +7,5 @@ pub mod init;
 pub mod probe;
 mod requests_file;
 pub mod stage;
+pub mod teachers;
 pub mod traces;

@@ -14,11 +14,25 @@ use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::sources::Cache;
 
-/// Goes down the road of `args.recipe` until `until`; with `only_look`, as far as it was gone before.
+/// What is done on the road.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// What is not done yet; these kinds of failures are asked again.
+    Work {
+        /// As in `--retry-failed`.
+        retry_failed: Vec<String>,
+    },
+    /// Nothing; what is done is reported.
+    OnlyLook,
+    /// Nothing; what asking would take is told.
+    DryRun,
+}
+
+/// Goes down the road of `args.recipe` until `until`.
 pub async fn run(
     args: &StageArgs,
     until: Stage,
-    only_look: bool,
+    manner: Manner,
     global: &GlobalArgs,
     printer: &Printer,
     progress: &Progress,
@@ -31,7 +45,10 @@ pub async fn run(
     };
     let surroundings = Surroundings {
         workdir: workdir.clone(),
-        cache: Cache::new(cache_dir(global)?, global.offline || only_look),
+        cache: Cache::new(
+            cache_dir(global)?,
+            global.offline || manner == Manner::OnlyLook,
+        ),
         printer: printer.clone(),
         progress: progress.clone(),
         cancel,
@@ -39,10 +56,19 @@ pub async fn run(
     let options = Options {
         limit: args.limit,
         strict: args.strict,
-        only_look,
+        only_look: manner == Manner::OnlyLook,
+        retry_failed: match &manner {
+            Manner::Work { retry_failed } => retry_failed.clone(),
+            Manner::OnlyLook | Manner::DryRun => Vec::new(),
+        },
     };
     let pipeline = Pipeline::open(recipe, options, surroundings).await?;
-    let report = match pipeline.run(until).await? {
+    if manner == Manner::DryRun {
+        let estimates = pipeline.dry_run(until).await?;
+        crate::pipeline::estimate::print(&estimates, args.json, printer)?;
+        return Ok(ExitStatus::Success);
+    }
+    let report = match Box::pin(pipeline.run(until)).await? {
         Ended::Done(report) => report,
         Ended::Interrupted => {
             printer.status(
@@ -68,7 +94,7 @@ fn status(report: &Report, no_gates: bool) -> ExitStatus {
 }
 
 /// The folder of downloads: as told, or `limbeck` in the user's cache folder.
-fn cache_dir(global: &GlobalArgs) -> anyhow::Result<PathBuf> {
+pub fn cache_dir(global: &GlobalArgs) -> anyhow::Result<PathBuf> {
     match &global.cache_dir {
         Some(dir) => Ok(dir.clone()),
         None => dirs::cache_dir()

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use limbeck_store::{PromptBody, Store, TraceDetail, TraceFilter, TraceSummary, VerdictFilter};
+use limbeck_store::{
+    Attempt, AttemptStatus, Failure, FailureFilter, PromptBody, Store, TraceDetail, TraceFilter,
+    TraceSummary, VerdictFilter,
+};
 
 use crate::args::TracesCommand;
 use crate::exit_status::ExitStatus;
@@ -46,6 +49,26 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
                 printer.line(table(&traces))?;
             }
         }
+        TracesCommand::Failures {
+            workdir,
+            kind,
+            limit,
+            json,
+        } => {
+            let filter = FailureFilter {
+                kind: kind.clone(),
+                limit: *limit,
+                offset: 0,
+            };
+            let failures = open(workdir).await?.failures(&filter).await?;
+            if *json {
+                for failure in &failures {
+                    printer.line(serde_json::to_string(failure)?)?;
+                }
+            } else {
+                printer.line(failure_table(&failures))?;
+            }
+        }
         TracesCommand::Show { id, workdir, json } => {
             let trace = open(workdir).await?.trace(id).await?;
             if *json {
@@ -82,6 +105,28 @@ fn table(traces: &[TraceSummary]) -> Table {
     table
 }
 
+fn failure_table(failures: &[Failure]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["id", "kind", "attempts", "when", "reason", "input"]);
+    for failure in failures {
+        let AttemptStatus::Failed { kind, message } = &failure.last.status else {
+            continue;
+        };
+        table.add_row([
+            failure.last.trace_id.chars().take(SHORT_ID).collect(),
+            sanitize_line(kind),
+            failure.attempts.to_string(),
+            failure.last.started_at.chars().take(19).collect(),
+            excerpt(message),
+            excerpt(&failure.input),
+        ]);
+    }
+    table
+}
+
 fn verdict(verdict: VerdictFilter) -> &'static str {
     match verdict {
         VerdictFilter::Kept => "kept",
@@ -97,6 +142,26 @@ fn excerpt(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// One attempt over the network; a local one has nothing more to tell.
+fn attempt_line(attempt: &Attempt) -> Option<String> {
+    let call = attempt.call.as_deref()?;
+    let how = match &attempt.status {
+        AttemptStatus::Answered => "answered".to_owned(),
+        AttemptStatus::Failed { kind, message } => format!("{kind}: {message}"),
+    };
+    let status = call
+        .http_status
+        .map_or_else(String::new, |status| format!(" ({status})"));
+    let key = call.key_alias.as_deref().unwrap_or("no key");
+    let cost = call.cost_nano_usd.map_or_else(String::new, |cost| {
+        format!(", {:.6} USD", limbeck_teacher::usd(cost))
+    });
+    Some(format!(
+        "{how}{status} by {} with {key} after {} ms, held back {} ms{cost}",
+        call.endpoint, attempt.latency_ms, attempt.waited_ms
+    ))
 }
 
 /// A trace as a page: what was asked, what came back, what was decided, where it comes from.
@@ -136,6 +201,11 @@ fn page(trace: &TraceDetail) -> String {
             .collect();
         field("choices", &choices.join(", "));
     }
+    for attempt in &trace.attempts {
+        if let Some(text) = attempt_line(attempt) {
+            field("attempt", &text);
+        }
+    }
     for verdict in &trace.verdicts {
         let word = if verdict.keep { "keeps" } else { "drops" };
         field(
@@ -153,6 +223,15 @@ fn page(trace: &TraceDetail) -> String {
                     message.role, message.content
                 )));
             }
+        }
+    }
+    for (what, text) in [
+        ("thought", &record.reasoning),
+        ("said, and took back", &record.retracted),
+    ] {
+        if let Some(text) = text {
+            page.extend(["\n", what, "\n"]);
+            page.push_str(&indented(text));
         }
     }
     page.push_str("\nanswered\n");

@@ -37,7 +37,10 @@ impl Pipeline {
         &self,
         harvested: &Finished<harvest::Outcome>,
     ) -> anyhow::Result<Finished<Outcome>> {
-        let inputs = json!({"harvest": harvested.dir.hash(), "curate": self.recipe.curate()?});
+        let mut inputs = json!({"harvest": harvested.dir.hash(), "curate": self.recipe.curate()?});
+        if harvested.outcome.revision > 0 {
+            inputs["revision"] = harvested.outcome.revision.into();
+        }
         let (dir, done) = self.stage::<Outcome>("curate", &inputs)?;
         if let Some(outcome) = done {
             return Ok(Finished { dir, outcome });
@@ -74,7 +77,7 @@ impl Pipeline {
         let suites = &self.drawn().await?.suites;
         let held_out: Vec<String> = suites
             .iter()
-            .flat_map(|suite| &suite.prompts)
+            .flat_map(|suite| suite.prompts.iter())
             .map(|prompt| prompt.input.clone())
             .collect();
         let curated = tokio::task::spawn_blocking(move || {

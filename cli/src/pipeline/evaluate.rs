@@ -79,7 +79,7 @@ impl Pipeline {
             return Ok(Finished { dir, outcome });
         }
         let work = self.measure(curated, trained);
-        let outcome = self.recorded("evaluate", &dir, work).await?;
+        let outcome = Box::pin(self.recorded("evaluate", &dir, work)).await?;
         Ok(Finished { dir, outcome })
     }
 

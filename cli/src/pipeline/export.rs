@@ -111,7 +111,7 @@ impl Pipeline {
         &self,
         evaluated: Option<&Finished<evaluate::Outcome>>,
     ) -> anyhow::Result<CardFacts> {
-        let teacher = self.recipe.harvest_teacher()?;
+        let teachers = self.recipe.harvest_teachers()?;
         let prompts = &self.recipe.harvest()?.prompts;
         let license = prompts
             .license()
@@ -119,7 +119,10 @@ impl Pipeline {
         let suites = evaluated.iter().flat_map(|stage| &stage.outcome.suites);
         Ok(CardFacts {
             summary: self.recipe.about().description.clone(),
-            teachers: vec![teacher.model.clone()],
+            teachers: teachers
+                .iter()
+                .map(|teacher| teacher.model.clone())
+                .collect(),
             base_model: None,
             prompt_sources: vec![format!("{}{license}", prompts.source())],
             scores: suites.flat_map(scores).collect(),

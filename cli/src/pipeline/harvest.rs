@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use limbeck_store::{Prompt, SamplingParameters, TraceKey};
-use limbeck_teacher::{HarvestPlan, HarvestSummary, Teacher, harvest};
+use anyhow::Context;
+use limbeck_store::{FinishReason, Prompt, SamplingParameters, TraceKey};
+use limbeck_teacher::wire::WireRequest;
+use limbeck_teacher::{Ask, HarvestError, HarvestPlan, HarvestSummary, harvest};
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
+use super::teacher::Loaded;
 use super::{Finished, Interrupted, Pipeline};
+use crate::printer::WithHint;
 use crate::progress::adapters::HarvestBar;
-use crate::recipe::HarvestSection;
+
+/// Prompts whose answers are looked up at once.
+const CHUNK: usize = 1000;
 
 /// What was asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,8 +33,14 @@ pub struct Outcome {
     pub asking: Asked,
     /// What a reader of the report must know about the draw.
     pub notes: Vec<String>,
-    /// Who was asked.
+    /// Who was asked; the first, where there are several.
     pub teacher: super::teacher::Facts,
+    /// The others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_teachers: Vec<super::teacher::Facts>,
+    /// How often failures of it were asked again on request; what follows depends on it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u32,
     /// SHA-256 of the prompts' file, in hex.
     pub source_sha256: String,
     /// Answers that this run asked for; 0 when the outcome was there already.
@@ -58,17 +69,48 @@ impl Pipeline {
     /// Asks what the store does not know yet.
     pub(super) async fn harvest(&self) -> anyhow::Result<Finished<Outcome>> {
         let material = self.material().await?;
-        let (dir, done) = self.stage::<Outcome>("harvest", &material.inputs(self)?)?;
+        let inputs = material.inputs(self)?;
+        let retry = !self.options.only_look && self.has_failed_so().await?;
+        let revision = if retry {
+            self.work.stage("harvest", &inputs)?.reopen::<Outcome>()?
+        } else {
+            None
+        };
+        let revision = revision.map_or(0, |outcome| outcome.revision + 1);
+        let (dir, done) = self.stage::<Outcome>("harvest", &inputs)?;
         if let Some(outcome) = done {
             return Ok(Finished { dir, outcome });
         }
         let outcome = self
-            .recorded("harvest", &dir, self.ask_everything())
+            .recorded("harvest", &dir, self.ask_everything(revision))
             .await?;
         Ok(Finished { dir, outcome })
     }
 
-    async fn ask_everything(&self) -> anyhow::Result<Outcome> {
+    /// Whether any question failed in a way that is to be asked again.
+    async fn has_failed_so(&self) -> anyhow::Result<bool> {
+        let asked_again = &self.options.retry_failed;
+        if asked_again.is_empty() {
+            return Ok(false);
+        }
+        let kinds = self.store.failure_kinds().await?;
+        for kind in asked_again.iter().filter(|kind| !kinds.contains_key(*kind)) {
+            let known: Vec<String> = kinds
+                .iter()
+                .map(|(kind, count)| format!("{count} as `{kind}`"))
+                .collect();
+            let known = if known.is_empty() {
+                "none failed".to_owned()
+            } else {
+                format!("{} did", known.join(", "))
+            };
+            self.printer
+                .warning(format_args!("no question failed as `{kind}`; {known}"));
+        }
+        Ok(asked_again.iter().any(|kind| kinds.contains_key(kind)))
+    }
+
+    async fn ask_everything(&self, revision: u32) -> anyhow::Result<Outcome> {
         let material = self.material().await?;
         let drawn = self.drawn().await?;
         if drawn.prompts.is_empty() {
@@ -77,86 +119,182 @@ impl Pipeline {
             );
         }
         let section = self.recipe.harvest()?;
-        let parameters = parameters(section);
-        let teacher = self.load_teacher().await?;
+        let teachers = self.load_teachers().await?;
+        let samples = section.samples;
         let (asked, failed) = self
-            .ask(
-                "harvest",
-                teacher.asked(),
-                drawn.prompts.clone(),
-                section.samples,
-            )
+            .ask("harvest", &teachers, &drawn.prompts, samples)
             .await?;
-        let keys = keys(&drawn.prompts, section.samples, &teacher.key(), &parameters);
-        let answered = self.store.answered(&keys).await?;
-        let ids = keys.iter().map(TraceKey::id);
+        let mut traces = Vec::new();
+        for teacher in &teachers {
+            let ids = self.answers(teacher, &drawn.prompts, samples).await?;
+            traces.extend(ids.into_iter().flatten());
+        }
+        let mut facts = teachers.into_iter().map(|teacher| teacher.facts);
         Ok(Outcome {
             rows: drawn.rows,
             items: drawn.items,
             prompts: drawn.prompts.len(),
-            traces: ids.filter(|id| answered.contains(id)).collect(),
+            traces,
             failed,
             asking: asked,
             notes: drawn.notes.clone(),
-            teacher: teacher.facts,
+            teacher: facts.next().context("no teacher is asked")?,
+            more_teachers: facts.collect(),
+            revision,
             source_sha256: material.prompts.sha256.clone(),
             asked_now: asked.answers,
         })
     }
 
-    /// Asks `teacher` about `prompts`; what the store has is not asked again. Also says how many got no answer.
+    /// Asks `teachers` about `prompts`, side by side, each within its own limits; what the store has is not asked
+    /// again. Also says how many questions got no answer.
     pub(super) async fn ask(
         &self,
-        label: &'static str,
-        teacher: Arc<dyn Teacher>,
-        prompts: Vec<Prompt>,
+        label: &str,
+        teachers: &[Loaded],
+        prompts: &Arc<[Prompt]>,
         samples: u32,
     ) -> anyhow::Result<(Asked, u64)> {
-        let section = self.recipe.harvest()?;
-        let limits = &self.recipe.harvest_teacher()?.limits;
+        let parameters = self.recipe.harvest()?.parameters();
+        for teacher in teachers {
+            check_questions(teacher, prompts, &parameters)?;
+        }
         limbeck_student::evaluate::reset_peak_resident();
-        let plan = HarvestPlan {
-            prompts,
-            samples,
-            parameters: parameters(section),
-        };
-        let limits = limbeck_teacher::Limits {
-            concurrent: limits.concurrent as usize,
-            requests_per_minute: limits.requests_per_minute,
-        };
-        let reporter = Arc::new(HarvestBar::new(&self.progress, label));
-        let stop: CancellationToken = self.cancel.clone();
-        let summary = harvest(&self.store, teacher, plan, limits, reporter, stop).await?;
-        if summary.interrupted {
+        let harvests = teachers.iter().map(|teacher| {
+            let plan = HarvestPlan {
+                prompts: prompts.clone(),
+                samples,
+                parameters: parameters.clone(),
+                truncated_max_tokens: teacher.section.truncated_max_tokens(),
+                retry_failed: self.options.retry_failed.clone(),
+            };
+            let label = match teachers {
+                [_] => label.to_owned(),
+                _ => format!("{label} {}", teacher.facts.name),
+            };
+            let reporter = Arc::new(HarvestBar::new(
+                &self.progress,
+                label,
+                teacher.api().cloned(),
+            ));
+            let (limits, stop) = (teacher.section.limits.limits(), self.cancel.clone());
+            let store = &self.store;
+            async move { harvest(store, teacher.asked(), plan, limits, reporter, stop).await }
+        });
+        // All come to their end, also when one fails: what the others are answered is kept.
+        let summaries = futures::future::join_all(harvests).await;
+        let mut total = Asked::default();
+        let (mut failed, mut interrupted) = (0, false);
+        for summary in summaries {
+            let summary = summary.map_err(with_its_hint)?;
+            total.add(&summary);
+            failed += summary.failed + summary.left_out;
+            interrupted |= summary.interrupted;
+        }
+        if interrupted {
             return Err(Interrupted.into());
         }
-        Ok((asked(&summary), summary.failed))
+        total.peak_rss_bytes = limbeck_student::evaluate::peak_resident_bytes();
+        if failed > 0 {
+            self.printer.warning(format_args!(
+                "{failed} questions got no answer; `limbeck traces failures --workdir {}` says why",
+                self.work.path().display()
+            ));
+        }
+        Ok((total, failed))
+    }
+
+    /// The ids of the answers of `teacher`, prompt by prompt; `None` where there is none. Of an answer that was cut off
+    /// and asked for again, the second.
+    pub(super) async fn answers(
+        &self,
+        teacher: &Loaded,
+        prompts: &[Prompt],
+        samples: u32,
+    ) -> anyhow::Result<Vec<Option<String>>> {
+        let parameters = self.recipe.harvest()?.parameters();
+        let larger = teacher.section.truncated_max_tokens().map(|max_tokens| {
+            let mut larger = parameters.clone();
+            larger.max_tokens = max_tokens;
+            larger
+        });
+        let mut ids = Vec::with_capacity(prompts.len() * samples as usize);
+        for prompts in prompts.chunks(CHUNK) {
+            let first = keys(prompts, samples, &teacher.key(), &parameters);
+            let ended = self.store.finish_reasons(&first).await?;
+            let second = match &larger {
+                Some(larger) => {
+                    let keys = keys(prompts, samples, &teacher.key(), larger);
+                    let answered = self.store.answered(&keys).await?;
+                    keys.iter()
+                        .map(TraceKey::id)
+                        .map(|id| answered.contains(&id).then_some(id))
+                        .collect()
+                }
+                None => vec![None; first.len()],
+            };
+            for (key, second) in first.iter().zip(second) {
+                let id = key.id();
+                ids.push(match ended.get(&id) {
+                    Some(FinishReason::Length) => second.or(Some(id)),
+                    Some(_) => Some(id),
+                    None => None,
+                });
+            }
+        }
+        Ok(ids)
     }
 }
 
-fn asked(summary: &HarvestSummary) -> Asked {
-    Asked {
-        answers: summary.asked,
-        reused: summary.reused,
-        prompt_tokens: summary.prompt_tokens,
-        completion_tokens: summary.completion_tokens,
-        seconds: summary.seconds,
-        peak_rss_bytes: limbeck_student::evaluate::peak_resident_bytes(),
+/// Everything that a service would refuse is found before anything is sent and paid for.
+fn check_questions(
+    teacher: &Loaded,
+    prompts: &[Prompt],
+    parameters: &SamplingParameters,
+) -> anyhow::Result<()> {
+    let Some(preset) = teacher.section.preset() else {
+        return Ok(());
+    };
+    for prompt in prompts {
+        let ask = Ask {
+            prompt: prompt.clone(),
+            sample: 0,
+            parameters: parameters.clone(),
+        };
+        if let Err(error) = WireRequest::build(preset, &teacher.section.model, &ask, false) {
+            let hint = error.hint().map(str::to_owned);
+            let context = format!(
+                "row {} of `{}` cannot be asked of the teacher `{}`",
+                prompt.row, prompt.source, teacher.facts.name
+            );
+            let error = Err::<(), _>(anyhow::Error::new(error).context(context));
+            return match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            };
+        }
+    }
+    Ok(())
+}
+
+/// What a person can do about a harvest that could not go on.
+fn with_its_hint(error: HarvestError) -> anyhow::Error {
+    let hint = error.hint().map(str::to_owned);
+    let error = anyhow::Error::new(error);
+    match hint {
+        Some(hint) => Err::<(), _>(error).hint(hint).expect_err("an error"),
+        None => error,
     }
 }
 
-/// How the recipe asks.
-pub(super) fn parameters(section: &HarvestSection) -> SamplingParameters {
-    if let Some(choices) = &section.choices {
-        return SamplingParameters::choose(choices.clone());
-    }
-    SamplingParameters {
-        choices: Vec::new(),
-        temperature: section.sampling.temperature,
-        top_p: section.sampling.top_p,
-        max_tokens: section.sampling.max_tokens,
-        top_logprobs: section.sampling.top_logprobs,
-        seed: section.sampling.seed,
+impl Asked {
+    /// Counts what one teacher answered; those that are asked side by side share the time.
+    fn add(&mut self, summary: &HarvestSummary) {
+        self.answers += summary.asked;
+        self.reused += summary.reused;
+        self.prompt_tokens += summary.prompt_tokens;
+        self.completion_tokens += summary.completion_tokens;
+        self.seconds = self.seconds.max(summary.seconds);
     }
 }
 
@@ -177,4 +315,12 @@ pub(super) fn keys(
         .iter()
         .flat_map(|prompt| (0..samples).map(move |sample| key(prompt, sample)))
         .collect()
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

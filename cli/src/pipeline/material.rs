@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use limbeck_store::Prompt;
@@ -30,7 +31,7 @@ pub struct Material {
 /// Prompts and suites.
 pub struct Drawn {
     /// Everything that is asked, in all phrasings.
-    pub prompts: Vec<Prompt>,
+    pub prompts: Arc<[Prompt]>,
     /// Rows that are asked about.
     pub items: usize,
     /// Rows of the source that pass the filter.
@@ -44,7 +45,7 @@ pub struct Drawn {
 /// The rows of one suite.
 pub struct DrawnSuite {
     /// What the teacher is asked about each row, in the main phrasing.
-    pub prompts: Vec<Prompt>,
+    pub prompts: Arc<[Prompt]>,
     /// The right answer to each row; `None` where the metric needs none.
     pub expected: Option<Vec<String>>,
 }
@@ -55,11 +56,10 @@ impl Material {
         let recipe = &run.recipe;
         let harvest = recipe.harvest()?;
         let mut teachers = BTreeMap::new();
-        let teacher = recipe.harvest_teacher()?;
-        teachers.insert(
-            teacher.name.clone(),
-            fetch(run, &teacher.model, teacher.sha256.as_deref()).await?,
-        );
+        for teacher in recipe.local_teachers()? {
+            let file = fetch(run, &teacher.model, teacher.sha256.as_deref()).await?;
+            teachers.insert(teacher.name.clone(), file);
+        }
         let prompts = fetch_table(run, &harvest.prompts).await?;
         let mut suites = Vec::new();
         for section in recipe.evaluations() {
@@ -86,19 +86,46 @@ impl Material {
         Ok(json!({
             "harvest": harvest,
             "asking": self.asking,
-            "teacher": self.teacher(run)?.1.sha256,
+            "teacher": self.teacher_inputs(run)?,
             "prompts": self.prompts.sha256,
             "suites": suites,
             "options": run.options,
         }))
     }
 
-    /// The teacher that is asked: its name and file.
-    pub fn teacher(&self, run: &Pipeline) -> anyhow::Result<(&str, &Fetched)> {
-        let name = &run.recipe.harvest_teacher()?.name;
+    /// What the answers depend on of who gives them: the digest of a model file, the name of a model and the way to it.
+    fn teacher_inputs(&self, run: &Pipeline) -> anyhow::Result<Value> {
+        let mut inputs = Vec::new();
+        for section in run.recipe.harvest_teachers()? {
+            inputs.push(if section.is_local() {
+                json!(self.teacher(&section.name)?.sha256)
+            } else {
+                let addresses: Vec<_> = section
+                    .endpoints()
+                    .into_iter()
+                    .map(|endpoint| endpoint.base_url)
+                    .collect();
+                json!({
+                    "provider": section.provider,
+                    "model": section.model,
+                    "route": section.route,
+                    // Without a route, the first address stands for it.
+                    "address": section.route.is_none().then(|| addresses.into_iter().next()),
+                    "truncated_max_tokens": section.truncated_max_tokens(),
+                })
+            });
+        }
+        // One local teacher is written as it always was.
+        Ok(match inputs.len() {
+            1 => inputs.remove(0),
+            _ => Value::Array(inputs),
+        })
+    }
+
+    /// The file of a local teacher.
+    pub fn teacher(&self, name: &str) -> anyhow::Result<&Fetched> {
         self.teachers
-            .get_key_value(name)
-            .map(|(name, file)| (name.as_str(), file))
+            .get(name)
             .with_context(|| format!("the teacher `{name}` was not fetched"))
     }
 
@@ -131,7 +158,7 @@ impl Material {
             ));
         }
         Ok(Drawn {
-            prompts: self.prompts_of(harvest, &pool.items)?,
+            prompts: self.prompts_of(harvest, &pool.items)?.into(),
             items: pool.items.len(),
             rows,
             suites,
@@ -199,7 +226,10 @@ impl Material {
         check_expected(harvest, section, expected.as_deref())?;
         let main = &self.asking.phrasings[..1];
         let prompts = Self::ask(main, &section.suite, items)?;
-        Ok(DrawnSuite { prompts, expected })
+        Ok(DrawnSuite {
+            prompts: prompts.into(),
+            expected,
+        })
     }
 
     /// Every phrasing of every item: the main one first, then those that are asked about a sample.

@@ -5,13 +5,14 @@
 //! before it among its inputs, so a change anywhere redoes what follows it and nothing else.
 
 mod curate;
+pub mod estimate;
 mod evaluate;
 mod export;
 mod harvest;
 mod material;
 mod report;
 mod suite;
-mod teacher;
+pub mod teacher;
 mod train;
 mod workdir;
 
@@ -55,6 +56,9 @@ pub struct Options {
     pub limit: Option<u64>,
     /// A malformed row is an error.
     pub strict: bool,
+    /// Kinds of failures that are asked again, also when the harvest is done.
+    #[serde(skip)]
+    pub retry_failed: Vec<String>,
     /// Report what is done and do nothing.
     #[serde(skip)]
     pub only_look: bool,

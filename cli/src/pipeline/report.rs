@@ -86,10 +86,10 @@ impl Pipeline {
             teacher: TeacherIdentity {
                 name: outcome.teacher.name.clone(),
                 model: outcome.teacher.model.clone(),
-                sha256: Some(outcome.teacher.sha256.clone()),
+                sha256: outcome.teacher.sha256.clone(),
                 license: outcome.teacher.license.clone(),
-                bytes: Some(outcome.teacher.bytes),
-                parameters: Some(outcome.teacher.parameters),
+                bytes: outcome.teacher.bytes,
+                parameters: outcome.teacher.parameters,
             },
             source: SourceIdentity {
                 source: prompts.source().to_owned(),

@@ -1,10 +1,10 @@
 //! The teacher's answers to the evaluation suites, asked once and kept, so that a new student is measured against
 //! them without asking again.
 
-use limbeck_store::{FinishReason, TraceKey, TraceRecord};
+use limbeck_store::{FinishReason, TraceRecord};
 use serde::{Deserialize, Serialize};
 
-use super::harvest::{Asked, keys, parameters};
+use super::harvest::Asked;
 use super::{Finished, Pipeline};
 
 /// The answers to all suites.
@@ -38,19 +38,12 @@ impl Pipeline {
     async fn ask_suites(&self) -> anyhow::Result<Outcome> {
         let drawn = self.drawn().await?;
         let teacher = self.load_teacher().await?;
-        let parameters = parameters(self.recipe.harvest()?);
         let mut suites: Vec<SuiteAnswers> = Vec::new();
         for suite in &drawn.suites {
-            let (asking, _) = self
-                .ask("ask suite", teacher.asked(), suite.prompts.clone(), 1)
-                .await?;
-            let keys = keys(&suite.prompts, 1, &teacher.key(), &parameters);
-            let answered = self.store.answered(&keys).await?;
-            let ids = keys.iter().map(TraceKey::id);
-            suites.push(SuiteAnswers {
-                traces: ids.map(|id| answered.contains(&id).then_some(id)).collect(),
-                asking,
-            });
+            let asked = std::slice::from_ref(&teacher);
+            let (asking, _) = self.ask("ask suite", asked, &suite.prompts, 1).await?;
+            let traces = self.answers(&teacher, &suite.prompts, 1).await?;
+            suites.push(SuiteAnswers { traces, asking });
         }
         Ok(Outcome { suites })
     }
@@ -72,5 +65,8 @@ impl Pipeline {
 
 /// Whether an answer ended by itself.
 pub(super) fn ended(record: &TraceRecord) -> bool {
-    record.finish_reason != FinishReason::Length
+    matches!(
+        record.finish_reason,
+        FinishReason::Stop | FinishReason::Choice
+    )
 }

@@ -39,7 +39,8 @@ struct Job {
     examples: Vec<Example>,
     tokenizer: TokenizerChoice,
     init: Init,
-    teacher: PathBuf,
+    /// The model whose tokenizer and weights the student takes, if it takes any.
+    teacher: Option<PathBuf>,
     dir: StageDir,
     license: Option<String>,
     cancel: CancellationToken,
@@ -89,13 +90,21 @@ impl Pipeline {
             examples,
             tokenizer: student.tokenizer.clone(),
             init: student.init.clone(),
-            teacher: self.material().await?.teacher(self)?.1.path.clone(),
+            teacher: self.borrowed_from().await?,
             dir: dir.clone(),
             license: self.recipe.intent().student_license.clone(),
             cancel: self.cancel.clone(),
         };
         let bar = TrainBar::new(&self.progress);
         tokio::task::spawn_blocking(move || job.run(bar)).await?
+    }
+
+    /// The file of the teacher that the student's tokenizer or weights come from.
+    async fn borrowed_from(&self) -> anyhow::Result<Option<PathBuf>> {
+        let material = self.material().await?;
+        let name = self.recipe.student()?.teachers().next();
+        let file = name.map(|name| material.teacher(name)).transpose()?;
+        Ok(file.map(|file| file.path.clone()))
     }
 
     /// A row of the dataset as the trainer takes it, with the teacher's candidates where they are asked for and kept.
@@ -134,14 +143,19 @@ impl Pipeline {
 
 impl Job {
     fn run(self, mut bar: TrainBar) -> anyhow::Result<Outcome> {
-        let teacher = ModelFiles::open(&self.teacher)?;
-        let (tokenizer, teacher_ids) = self.vocabulary(&teacher.tokenizer)?;
+        let teacher = match &self.teacher {
+            Some(path) => Some(ModelFiles::open(path)?),
+            None => None,
+        };
+        let (tokenizer, teacher_ids) =
+            self.vocabulary(teacher.as_ref().map(|teacher| &teacher.tokenizer))?;
         let initial = match &self.init {
             Init::Scratch => InitialWeights::Random,
             Init::Embeddings(_) => {
                 let ids = teacher_ids
                     .as_deref()
                     .context("embeddings of the teacher need its tokenizer, trimmed")?;
+                let teacher = teacher.as_ref().context("embeddings need a teacher")?;
                 let rows = teacher_rows(teacher.weights.as_ref(), ids)?;
                 InitialWeights::Embeddings(project_embeddings(&rows, self.plan.shape.width)?)
             }
@@ -180,7 +194,10 @@ impl Job {
     }
 
     /// The student's tokenizer, and for each of its tokens that of the teacher, where it is the teacher's, trimmed.
-    fn vocabulary(&self, teacher: &Tokenizer) -> anyhow::Result<(Tokenizer, Option<Vec<u32>>)> {
+    fn vocabulary(
+        &self,
+        teacher: Option<&Tokenizer>,
+    ) -> anyhow::Result<(Tokenizer, Option<Vec<u32>>)> {
         let texts = self.examples.iter().flat_map(|example| {
             let answers: Vec<&str> = match &example.target {
                 Target::Text(text) | Target::TextWithTop { text, .. } => vec![text],
@@ -194,7 +211,10 @@ impl Job {
                 let Trimmed {
                     tokenizer,
                     teacher_ids,
-                } = trim(teacher, texts)?;
+                } = trim(
+                    teacher.context("a trimmed tokenizer needs a teacher")?,
+                    texts,
+                )?;
                 Ok((tokenizer, Some(teacher_ids)))
             }
             TokenizerChoice::TrainBpe(size) => Ok((train_bpe(texts, size as usize)?, None)),

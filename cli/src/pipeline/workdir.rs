@@ -132,6 +132,18 @@ impl StageDir {
         serde_json::from_slice(&fs::read(self.join(OUTCOME)).ok()?).ok()
     }
 
+    /// Makes a stage that is done unfinished again, so that it can go on; returns what it had found.
+    pub fn reopen<T: DeserializeOwned>(&self) -> Result<Option<T>, WorkdirError> {
+        let outcome = self.outcome();
+        let path = self.join(OUTCOME);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(WorkdirError::at(&path)(error))
+            }
+            _ => Ok(outcome),
+        }
+    }
+
     /// Marks the stage as done.
     pub fn finish<T: Serialize>(&self, outcome: &T) -> anyhow::Result<()> {
         let text = serde_json::to_vec_pretty(outcome)?;

@@ -1,5 +1,6 @@
 //! `[harvest]`: what the teacher is asked, and how.
 
+use limbeck_store::{Reasoning, SamplingParameters};
 use serde::{Deserialize, Serialize};
 
 use super::source_table::{PromptTable, string_or_table};
@@ -11,9 +12,10 @@ pub const MAIN_PHRASING: &str = "main";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HarvestSection {
-    /// The teacher that is asked; may be left out where there is only one.
+    /// The teacher that is asked, or a list of several that are asked side by side; may be left out where there is only
+    /// one. The first of them also answers the evaluation suites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teacher: Option<String>,
+    pub teacher: Option<Names>,
     /// The rows that are asked about.
     #[serde(deserialize_with = "string_or_table")]
     pub prompts: PromptTable,
@@ -45,6 +47,50 @@ pub struct HarvestSection {
     /// More ways of asking.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phrasing: Vec<PhrasingSection>,
+}
+
+/// One name, or several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Names {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Names {
+    /// All of them.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+}
+
+impl HarvestSection {
+    /// How the recipe asks.
+    pub fn parameters(&self) -> SamplingParameters {
+        let sampling = &self.sampling;
+        let mut parameters = match &self.choices {
+            Some(choices) => SamplingParameters::choose(choices.clone()),
+            None => SamplingParameters {
+                temperature: sampling.temperature,
+                top_p: sampling.top_p,
+                max_tokens: sampling.max_tokens,
+                top_logprobs: sampling.top_logprobs,
+                seed: sampling.seed,
+                ..SamplingParameters::choose(Vec::new())
+            },
+        };
+        if self.choices.is_none() {
+            parameters.stop.clone_from(&sampling.stop);
+            parameters.json_schema.clone_from(&sampling.json_schema);
+        }
+        parameters.reasoning = sampling.reasoning;
+        parameters
+    }
 }
 
 /// `[[harvest.phrasing]]`: another way of asking the same.
@@ -98,6 +144,15 @@ pub struct SamplingSection {
     pub top_logprobs: u32,
     /// Another seed draws other answers.
     pub seed: u64,
+    /// Texts that end the answer and are left out of it; only a service takes them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// The JSON schema that the answer keeps to; only a service takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<serde_json::Value>,
+    /// How much the teacher thinks before it answers; only a service takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Reasoning>,
 }
 
 impl Default for SamplingSection {
@@ -108,6 +163,9 @@ impl Default for SamplingSection {
             max_tokens: 256,
             top_logprobs: 0,
             seed: 1,
+            stop: Vec::new(),
+            json_schema: None,
+            reasoning: None,
         }
     }
 }

@@ -27,6 +27,21 @@ pub struct StudentSection {
     pub shape: ShapeSection,
 }
 
+impl StudentSection {
+    /// The teachers whose tokenizer or weights it takes.
+    pub fn teachers(&self) -> impl Iterator<Item = &str> {
+        let tokenizer = match &self.tokenizer {
+            TokenizerChoice::Trim(name) => Some(name.as_str()),
+            TokenizerChoice::TrainBpe(_) => None,
+        };
+        let embeddings = match &self.init {
+            Init::Embeddings(name) => Some(name.as_str()),
+            Init::Scratch => None,
+        };
+        tokenizer.into_iter().chain(embeddings)
+    }
+}
+
 /// `init` of `[student]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

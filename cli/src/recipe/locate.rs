@@ -11,7 +11,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::Document;
 use super::diagnostic::{Diagnostic, nearest};
-use super::teacher::LOCAL;
 
 /// A mistake at a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +42,6 @@ impl Problem {
 /// Reads the TOML strictly.
 pub(super) fn read(path: &Path, text: &str) -> Result<Document, Vec<Diagnostic>> {
     let tree = DeTable::parse(text).map_err(|error| vec![explain(path, text, None, &error)])?;
-    let providers = foreign_providers(tree.get_ref());
-    if !providers.is_empty() {
-        return Err(place(path, text, providers));
-    }
     toml::from_str(text).map_err(|error| vec![explain(path, text, Some(tree.get_ref()), &error)])
 }
 
@@ -70,29 +65,6 @@ pub(super) fn place(path: &Path, text: &str, problems: Vec<Problem>) -> Vec<Diag
         .into_iter()
         .map(|(_, diagnostic)| diagnostic)
         .collect()
-}
-
-/// A teacher that is asked over the network has keys that this version does not know either; what matters is said
-/// first.
-fn foreign_providers(root: &DeTable<'_>) -> Vec<Problem> {
-    let teachers = root
-        .get("teacher")
-        .and_then(|teachers| teachers.get_ref().as_array());
-    let problem = |(index, teacher): (usize, &Spanned<DeValue<'_>>)| {
-        let provider = teacher.get_ref().as_table()?.get("provider")?;
-        let provider = provider.get_ref().as_str()?;
-        (provider != LOCAL).then(|| {
-            Problem::new(
-                format!("teacher.{index}.provider"),
-                format!(
-                    "this version asks only teachers of the provider `{LOCAL}`, not `{provider}`"
-                ),
-            )
-            .help("`local` runs a GGUF file or a Hugging Face folder on this machine")
-        })
-    };
-    let teachers = teachers.into_iter().flat_map(|teachers| teachers.iter());
-    teachers.enumerate().filter_map(problem).collect()
 }
 
 /// The place of a key's value; of the key where the value is a table; of what it would be in, if it is not there.

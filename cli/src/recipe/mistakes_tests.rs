@@ -14,8 +14,12 @@ use crate::recipe::RecipeError;
 
 /// What is said of the whole recipe with `from` replaced by `to`.
 fn check(from: &str, to: &str, expected: &Expect) {
-    assert!(WHOLE.contains(from), "{from}");
-    let error = parse(&WHOLE.replacen(from, to, 1)).expect_err("a mistake");
+    check_in(WHOLE, from, to, expected);
+}
+
+pub(super) fn check_in(recipe: &str, from: &str, to: &str, expected: &Expect) {
+    assert!(recipe.contains(from), "{from}");
+    let error = parse(&recipe.replacen(from, to, 1)).expect_err("a mistake");
     let RecipeError::Invalid { diagnostics } = error else {
         panic!("{error:?}");
     };
@@ -223,17 +227,30 @@ fn wrong_types_missing_keys_and_broken_toml_are_shown() {
 }
 
 #[test]
-fn another_provider_is_refused_first() {
+fn what_only_one_kind_of_teacher_has_is_told_apart() {
     check(
         "provider = \"local\"\n",
         "provider = \"openai\"\nbase_url = \"https://example.org\"\n",
         &expect![[r#"
-            this version asks only teachers of the provider `local`, not `openai`
-              --> recipe.toml:11:12
+            `sha256` is for the file of a local teacher
+              --> recipe.toml:14:10
                |
-            11 | provider = "openai"
-               |            ^^^^^^^^
-               = help: `local` runs a GGUF file or a Hugging Face folder on this machine"#]],
+            14 | sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+               |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+            the teacher `smollm2` is asked over the network, so its tokenizer and weights are not here
+              --> recipe.toml:37:23
+               |
+            37 | init = { embeddings = "smollm2" }
+               |                       ^^^^^^^^^
+               = help: use `tokenizer = { train_bpe = … }` and `init = "scratch"`, or name a local teacher
+
+            the teacher `smollm2` is asked over the network, so its tokenizer and weights are not here
+              --> recipe.toml:38:22
+               |
+            38 | tokenizer = { trim = "smollm2" }
+               |                      ^^^^^^^^^
+               = help: use `tokenizer = { train_bpe = … }` and `init = "scratch"`, or name a local teacher"#]],
     );
 }
 

@@ -161,15 +161,42 @@ impl Recipe {
             .ok_or_else(|| self.missing("[[teacher]]", "harvest"))
     }
 
-    /// The teacher that is asked: the one that `[harvest]` names, or the only one.
-    pub fn harvest_teacher(&self) -> Result<&TeacherSection, RecipeError> {
-        if let Some(name) = &self.harvest()?.teacher {
-            return self.teacher(name);
+    /// The teachers that are asked: those that `[harvest]` names, or the only one; at least one.
+    pub fn harvest_teachers(&self) -> Result<Vec<&TeacherSection>, RecipeError> {
+        if let Some(names) = &self.harvest()?.teacher {
+            let names = names.as_slice().iter();
+            return names.map(|name| self.teacher(name)).collect();
         }
-        self.document
-            .teacher
-            .first()
-            .ok_or_else(|| self.missing("[[teacher]]", "harvest"))
+        let only = self.document.teacher.first();
+        let only = only.ok_or_else(|| self.missing("[[teacher]]", "harvest"))?;
+        Ok(vec![only])
+    }
+
+    /// The first of them, which answers the suites too.
+    pub fn harvest_teacher(&self) -> Result<&TeacherSection, RecipeError> {
+        let teachers = self.harvest_teachers()?;
+        let first = teachers.first().copied();
+        first.ok_or_else(|| self.missing("[[teacher]]", "harvest"))
+    }
+
+    /// The local teachers that are asked, or whose tokenizer or weights the student takes.
+    pub fn local_teachers(&self) -> Result<Vec<&TeacherSection>, RecipeError> {
+        let mut local: Vec<&TeacherSection> = self.harvest_teachers()?;
+        if let Some(student) = &self.document.student {
+            for name in student.teachers() {
+                let teacher = self.teacher(name)?;
+                if !local.iter().any(|known| known.name == teacher.name) {
+                    local.push(teacher);
+                }
+            }
+        }
+        local.retain(|teacher| teacher.is_local());
+        Ok(local)
+    }
+
+    /// Every `[[teacher]]`.
+    pub fn teachers(&self) -> &[TeacherSection] {
+        &self.document.teacher
     }
 
     /// `[harvest]`.
@@ -260,6 +287,8 @@ impl Document {
 
 #[cfg(test)]
 mod mistakes_tests;
+#[cfg(test)]
+mod service_mistakes_tests;
 #[cfg(test)]
 #[path = "recipe_tests.rs"]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod learning;
 mod measuring;
+mod teacher;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -27,6 +28,7 @@ const MOST_TOKENS: u32 = 1 << 20;
 pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
     let mut checker = Checker {
         folder,
+        sections: &document.teacher,
         teachers: document
             .teacher
             .iter()
@@ -35,7 +37,7 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
         problems: Vec::new(),
     };
     checker.file_name("recipe.name", &document.recipe.name);
-    checker.teachers(&document.teacher);
+    checker.teachers(&document.teacher, document.harvest.as_ref());
     if let Some(harvest) = &document.harvest {
         checker.harvest(harvest);
     }
@@ -61,6 +63,7 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
 
 struct Checker<'a> {
     folder: &'a Path,
+    sections: &'a [TeacherSection],
     teachers: Vec<&'a str>,
     problems: Vec<Problem>,
 }
@@ -113,26 +116,6 @@ impl Checker<'_> {
                 self.wrong(at, format!("a {what} needs a name"));
             } else if !seen.insert(name) {
                 self.wrong(at, format!("another {what} is called `{name}` too"));
-            }
-        }
-    }
-
-    fn teachers(&mut self, teachers: &[TeacherSection]) {
-        self.unique(
-            "teacher",
-            "teacher",
-            teachers.iter().map(|t| t.name.as_str()),
-            &[],
-        );
-        for (index, teacher) in teachers.iter().enumerate() {
-            let at = |key: &str| format!("teacher.{index}.{key}");
-            self.source(&at("model"), &teacher.model);
-            self.sha256(&at("sha256"), teacher.sha256.as_deref());
-            let concurrent = teacher.limits.concurrent;
-            let holds = (1..=4096).contains(&concurrent);
-            self.expect(holds, &at("limits.concurrent"), concurrent, "1 to 4096");
-            if teacher.limits.requests_per_minute == Some(0) {
-                self.expect(false, &at("limits.requests_per_minute"), 0, "1 or more");
             }
         }
     }
@@ -210,7 +193,7 @@ impl Checker<'_> {
 
     fn harvest(&mut self, harvest: &HarvestSection) {
         match &harvest.teacher {
-            Some(name) => self.teacher_name("harvest.teacher", name),
+            Some(names) => self.harvest_teachers(names.as_slice()),
             None if self.teachers.len() > 1 => self.wrong_with_help(
                 "harvest",
                 "there are several teachers, and `[harvest]` does not say which one is asked",

@@ -31,6 +31,8 @@ pub(super) async fn download(
         .redirect(redirect::Policy::limited(MAX_REDIRECTS))
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
+        // A file is kept and digested as it is, not as it is sent.
+        .gzip(false)
         .user_agent(concat!("limbeck/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(broken)?;

@@ -11,6 +11,7 @@ pub(super) fn judge(pool: &Pool, repair: bool) -> Vec<Judgement> {
             let (keep, reason) = match candidate.finish {
                 FinishReason::Stop => (true, "ended by itself".to_owned()),
                 FinishReason::Choice => (true, "one of the choices".to_owned()),
+                FinishReason::Filtered => (false, "taken back by the provider".to_owned()),
                 FinishReason::Length if repair => return cut_back(member, &candidate.answer),
                 FinishReason::Length => (false, format!("cut off after {tokens} tokens")),
             };

@@ -3,6 +3,7 @@
 //! Every statement is checked against the migrations at compile time (`sqlx::query!`, with the metadata in
 //! `.sqlx`; `store/prepare.sh` renews it), except those over `SQLite`'s own tables in [`open`].
 
+mod accounts;
 mod attempts;
 mod datasets;
 mod lock;
@@ -25,6 +26,8 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::StoreError;
 use lock::StoreLock;
+
+pub use accounts::{FailureFilter, Spent};
 
 /// How many ids go into one statement: enough to make the statement's cost small beside the rows', and few
 /// enough to bound what is held at once.

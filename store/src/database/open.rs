@@ -14,7 +14,7 @@ use super::lock::StoreLock;
 use super::{Shared, Store};
 use crate::StoreError;
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// "LIMB", as in `migrations/0001_records.sql`.
 const APPLICATION_ID: i64 = 0x4c49_4d42;

@@ -2,8 +2,8 @@
 
 use super::{IDS_PER_STATEMENT, Store, id_list};
 use crate::record::{
-    FinishReason, Prompt, Receipt, TokenLogProbabilities, TraceDetail, TraceFilter, TraceKey,
-    TraceRecord, TraceSummary, VerdictFilter,
+    FinishReason, Prompt, Receipt, ServiceReceipt, TokenLogProbabilities, TraceDetail, TraceFilter,
+    TraceKey, TraceRecord, TraceSummary, VerdictFilter,
 };
 use crate::{StoreError, codec};
 
@@ -19,7 +19,7 @@ impl Store {
                        teacher AS "teacher!", parameters AS "parameters!", text AS "text!", reasoning,
                        choice_log_probabilities, finish_reason AS "finish_reason!",
                        prompt_tokens AS "prompt_tokens!", completion_tokens AS "completion_tokens!",
-                       mean_log_probability, recorded_at AS "recorded_at!", body AS "body!",
+                       mean_log_probability, recorded_at AS "recorded_at!", retracted, body AS "body!",
                        input AS "input!", phrasing AS "phrasing!", source AS "source!", row AS "row!",
                        license, tags AS "tags!"
                    FROM json_each(?1) AS wanted
@@ -51,6 +51,26 @@ impl Store {
         .await
         .map_err(self.explain())?;
         let decoded = encoded.map(|bytes| codec::decode(&bytes)).transpose();
+        decoded.map_err(|error| self.damaged(format_args!("trace {trace_id}: {error}")))
+    }
+
+    /// The bytes of the tokens that [`Store::token_log_probabilities`] of one trace names by their place; `None` where
+    /// it names the teacher's own ids.
+    pub async fn token_vocabulary(
+        &self,
+        trace_id: &str,
+    ) -> Result<Option<Vec<Vec<u8>>>, StoreError> {
+        let encoded = sqlx::query_scalar!(
+            "SELECT vocabulary FROM token_log_probabilities WHERE trace_id = ?1",
+            trace_id,
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(self.explain())?
+        .flatten();
+        let decoded = encoded
+            .map(|bytes| codec::decode_vocabulary(&bytes))
+            .transpose();
         decoded.map_err(|error| self.damaged(format_args!("trace {trace_id}: {error}")))
     }
 
@@ -147,6 +167,17 @@ impl Store {
                 limbeck_version: row.limbeck_version,
                 request_sha256: row.request_sha256,
                 response_sha256: row.response_sha256,
+                service: row.endpoint.map(|endpoint| {
+                    Box::new(ServiceReceipt {
+                        endpoint,
+                        plan: row.plan,
+                        region: row.region,
+                        key_alias: row.key_alias,
+                        request_id: row.request_id,
+                        answered_model: row.answered_model,
+                        system_fingerprint: row.system_fingerprint,
+                    })
+                }),
             })
         })
         .transpose()
@@ -172,7 +203,7 @@ impl Store {
         }
     }
 
-    fn finish_reason(&self, name: &str) -> Result<FinishReason, StoreError> {
+    pub(super) fn finish_reason(&self, name: &str) -> Result<FinishReason, StoreError> {
         self.named("finish_reason", name, FinishReason::from_name(name))
     }
 }
@@ -207,6 +238,7 @@ struct TraceRow {
     completion_tokens: i64,
     mean_log_probability: Option<f64>,
     recorded_at: String,
+    retracted: Option<String>,
     body: String,
     input: String,
     phrasing: String,
@@ -256,6 +288,7 @@ impl TraceRow {
             completion_tokens: store.unsigned("completion_tokens", self.completion_tokens)?,
             mean_log_probability: self.mean_log_probability.map(|mean| mean as f32),
             recorded_at: self.recorded_at,
+            retracted: self.retracted,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Recording answers: everything about them in one transaction, each of them once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::{IDS_PER_STATEMENT, Store, attempts, id_list};
-use crate::record::{Answered, TraceKey, now};
+use crate::record::{Answered, FinishReason, TraceKey, now};
 use crate::{StoreError, codec};
 
 impl Store {
@@ -28,6 +29,31 @@ impl Store {
         Ok(found)
     }
 
+    /// How the answers of those `keys` that have been answered ended, by trace id.
+    pub async fn finish_reasons(
+        &self,
+        keys: &[TraceKey],
+    ) -> Result<HashMap<String, FinishReason>, StoreError> {
+        let mut found = HashMap::new();
+        for keys in keys.chunks(IDS_PER_STATEMENT) {
+            let ids: Vec<String> = keys.iter().map(TraceKey::id).collect();
+            let ids = id_list(&ids);
+            let rows = sqlx::query!(
+                r#"SELECT traces.id AS "id!", finish_reason AS "finish_reason!"
+                   FROM json_each(?1) AS wanted
+                   JOIN traces ON traces.id = wanted.value"#,
+                ids,
+            )
+            .fetch_all(self.pool())
+            .await
+            .map_err(self.explain())?;
+            for row in rows {
+                found.insert(row.id, self.finish_reason(&row.finish_reason)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Keeps answers with their attempts, token log-probabilities and receipts, all of them or none.
     ///
     /// An answer whose trace id is already there is ignored with all that belongs to it. When this returns,
@@ -39,22 +65,23 @@ impl Store {
         let explain = self.explain();
         let recorded_at = now();
         let mut transaction = self.begin().await?;
+        let mut new = Vec::with_capacity(batch.len());
         for answered in batch {
             let row = TraceRow::new(self, answered)?;
             if insert_trace(&mut transaction, answered, &row, &recorded_at)
                 .await
                 .map_err(explain)?
             {
-                insert_receipt(&mut transaction, answered, &row)
-                    .await
-                    .map_err(explain)?;
-                for attempt in &answered.attempts {
-                    attempts::insert(&mut transaction, attempt)
-                        .await
-                        .map_err(explain)?;
-                }
+                new.push((row.id, answered));
             }
         }
+        insert_receipts(&mut transaction, &new)
+            .await
+            .map_err(explain)?;
+        let attempts = new.iter().flat_map(|(_, answered)| &answered.attempts);
+        attempts::insert_all(&mut transaction, attempts)
+            .await
+            .map_err(explain)?;
         transaction.commit().await.map_err(explain)
     }
 }
@@ -63,7 +90,6 @@ impl Store {
 struct TraceRow {
     id: String,
     parameters: String,
-    limits: String,
     choices: Option<Vec<u8>>,
     mean: Option<f64>,
 }
@@ -86,7 +112,6 @@ impl TraceRow {
         Ok(Self {
             id,
             parameters: store.json(&answered.key.parameters)?,
-            limits: store.json(&answered.receipt.limits)?,
             choices: choices.map(|given| given.iter().flat_map(|l| l.to_le_bytes()).collect()),
             // An impossible token makes the mean minus infinity, which says no more than a missing one.
             mean: mean.filter(|mean| mean.is_finite()),
@@ -106,8 +131,8 @@ async fn insert_trace(
     let inserted = sqlx::query!(
         "INSERT INTO traces
              (id, prompt_id, sample, teacher, parameters, text, reasoning, choice_log_probabilities,
-              finish_reason, prompt_tokens, completion_tokens, mean_log_probability, recorded_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+              finish_reason, prompt_tokens, completion_tokens, mean_log_probability, recorded_at, retracted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT (id) DO NOTHING",
         row.id,
         key.prompt_id,
@@ -122,16 +147,20 @@ async fn insert_trace(
         trace.completion_tokens,
         row.mean,
         recorded_at,
+        trace.retracted,
     )
     .execute(&mut *connection)
     .await?
     .rows_affected();
     if inserted == 1 && !trace.tokens.is_empty() {
         let encoded = codec::encode(&trace.tokens);
+        let vocabulary =
+            (!trace.vocabulary.is_empty()).then(|| codec::encode_vocabulary(&trace.vocabulary));
         sqlx::query!(
-            "INSERT INTO token_log_probabilities (trace_id, encoded) VALUES (?1, ?2)",
+            "INSERT INTO token_log_probabilities (trace_id, encoded, vocabulary) VALUES (?1, ?2, ?3)",
             row.id,
             encoded,
+            vocabulary,
         )
         .execute(connection)
         .await?;
@@ -139,27 +168,48 @@ async fn insert_trace(
     Ok(inserted == 1)
 }
 
-async fn insert_receipt(
+/// The receipts of answers with these trace ids, all with one statement; see [`attempts::insert_all`].
+async fn insert_receipts(
     connection: &mut SqliteConnection,
-    answered: &Answered,
-    row: &TraceRow,
+    answers: &[(String, &Answered)],
 ) -> Result<(), sqlx::Error> {
-    let receipt = &answered.receipt;
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let rows = answers.iter().map(|(id, answered)| {
+        let receipt = &answered.receipt;
+        let service = receipt.service.as_deref();
+        json!([
+            id,
+            receipt.provider,
+            receipt.model,
+            receipt.model_sha256,
+            receipt.route,
+            receipt.license,
+            receipt.limits.to_string(),
+            receipt.limbeck_version,
+            receipt.request_sha256,
+            receipt.response_sha256,
+            service.map(|service| &service.endpoint),
+            service.and_then(|service| service.plan.as_ref()),
+            service.and_then(|service| service.region.as_ref()),
+            service.and_then(|service| service.key_alias.as_ref()),
+            service.and_then(|service| service.request_id.as_ref()),
+            service.and_then(|service| service.answered_model.as_ref()),
+            service.and_then(|service| service.system_fingerprint.as_ref()),
+        ])
+    });
+    let rows = Value::Array(rows.collect()).to_string();
     sqlx::query!(
         "INSERT INTO receipts
              (trace_id, provider, model, model_sha256, route, license, limits, limbeck_version,
-              request_sha256, response_sha256)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        row.id,
-        receipt.provider,
-        receipt.model,
-        receipt.model_sha256,
-        receipt.route,
-        receipt.license,
-        row.limits,
-        receipt.limbeck_version,
-        receipt.request_sha256,
-        receipt.response_sha256,
+              request_sha256, response_sha256, endpoint, plan, region, key_alias, request_id,
+              answered_model, system_fingerprint)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+             value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13,
+             value ->> 14, value ->> 15, value ->> 16
+         FROM json_each(?1)",
+        rows,
     )
     .execute(connection)
     .await?;

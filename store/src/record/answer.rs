@@ -1,5 +1,7 @@
 //! What came back from a teacher.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::TraceKey;
@@ -14,6 +16,8 @@ pub enum FinishReason {
     Length,
     /// One of the given choices was taken; nothing was generated.
     Choice,
+    /// The provider took it back while it was being written, or ended it by a filter.
+    Filtered,
 }
 
 impl FinishReason {
@@ -23,11 +27,12 @@ impl FinishReason {
             Self::Stop => "stop",
             Self::Length => "length",
             Self::Choice => "choice",
+            Self::Filtered => "filtered",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Stop, Self::Length, Self::Choice]
+        [Self::Stop, Self::Length, Self::Choice, Self::Filtered]
             .into_iter()
             .find(|reason| reason.name() == name)
     }
@@ -38,7 +43,7 @@ impl FinishReason {
 /// Natural logarithms at temperature 1, before any truncation. A store keeps them to 1/4096 of a nat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogProbabilities {
-    /// The token's id in the teacher's vocabulary.
+    /// The token's id in the teacher's vocabulary, or its place in [`Trace::vocabulary`].
     pub id: u32,
     /// Its log-probability.
     pub log_probability: f32,
@@ -63,6 +68,12 @@ pub struct Trace {
     pub completion_tokens: u32,
     /// Every generated token; empty where the teacher does not tell.
     pub tokens: Vec<TokenLogProbabilities>,
+    /// The bytes of the tokens, where the teacher tells these and no ids; `tokens` then name places in here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vocabulary: Vec<Vec<u8>>,
+    /// What the teacher had begun to say before it took it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retracted: Option<String>,
 }
 
 impl Trace {
@@ -102,6 +113,9 @@ pub struct Attempt {
     pub prompt_id: String,
     /// The trace it was to become.
     pub trace_id: String,
+    /// The teacher's identity; attempts of old stores do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
     /// When it began, as RFC 3339 in UTC; see [`now`](super::now).
     pub started_at: String,
     /// How long it was held back by a limit before that, in milliseconds.
@@ -111,6 +125,43 @@ pub struct Attempt {
     /// How it ended.
     #[serde(flatten)]
     pub status: AttemptStatus,
+    /// Where it went and what came back, for one over the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Box<Call>>,
+}
+
+/// What is known of one request over the network; never a key.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Call {
+    /// Host and path that were asked.
+    pub endpoint: String,
+    /// What the user calls the key.
+    pub key_alias: Option<String>,
+    /// The status of the response, if one came.
+    pub http_status: Option<u16>,
+    /// The headers of the response that tell of limits, waits and identity.
+    pub headers: BTreeMap<String, String>,
+    /// The provider's own id of the request.
+    pub request_id: Option<String>,
+    /// Tokens read, as the provider counts them.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens written, as the provider counts them.
+    pub completion_tokens: Option<u64>,
+    /// What it cost, in billionths of a US dollar, by the prices of the recipe. Where no word came back, the most
+    /// that it may have cost.
+    pub cost_nano_usd: Option<u64>,
+}
+
+/// A question without an answer, by its last attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// How many attempts were made at it.
+    pub attempts: u64,
+    /// What the student would see.
+    pub input: String,
+    /// The last of them.
+    #[serde(flatten)]
+    pub last: Attempt,
 }
 
 /// What a trace carries to show where it came from.
@@ -134,6 +185,28 @@ pub struct Receipt {
     pub request_sha256: String,
     /// The hex SHA-256 of the response as it came.
     pub response_sha256: String,
+    /// What else is known of an answer that came over the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Box<ServiceReceipt>>,
+}
+
+/// The part of a receipt that only a service over the network has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ServiceReceipt {
+    /// Host and path that were asked.
+    pub endpoint: String,
+    /// The plan, as the recipe declares it.
+    pub plan: Option<String>,
+    /// The region, as the recipe declares it.
+    pub region: Option<String>,
+    /// What the user calls the key.
+    pub key_alias: Option<String>,
+    /// The provider's own id of the request.
+    pub request_id: Option<String>,
+    /// The model that answered, as the response names it.
+    pub answered_model: Option<String>,
+    /// The provider's name for the state of its system.
+    pub system_fingerprint: Option<String>,
 }
 
 /// An answer with everything that is kept of it; recorded as one.

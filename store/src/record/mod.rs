@@ -1,7 +1,7 @@
 //! The records that Limbeck keeps, as plain data with serde.
 //!
 //! What is asked: [`Prompt`], [`SamplingParameters`], [`TraceKey`]. What came back: [`Answered`] with its
-//! [`Trace`], [`Attempt`]s and [`Receipt`]. What is read again: [`TraceRecord`], [`TraceSummary`],
+//! [`Trace`], [`Attempt`]s and [`Receipt`]; what did not, [`Failure`]. What is read again: [`TraceRecord`], [`TraceSummary`],
 //! [`TraceDetail`]. What was made of it: [`Dataset`], [`Run`].
 
 mod answer;
@@ -14,13 +14,14 @@ mod sampling;
 mod tests;
 
 pub use answer::{
-    Answered, Attempt, AttemptStatus, FinishReason, Receipt, TokenLogProbabilities, Trace,
+    Answered, Attempt, AttemptStatus, Call, Failure, FinishReason, Receipt, ServiceReceipt,
+    TokenLogProbabilities, Trace,
 };
 pub use dataset::Dataset;
 pub use prompt::{Message, Prompt, PromptBody};
 pub use reading::{TraceDetail, TraceFilter, TraceRecord, TraceSummary, VerdictFilter};
 pub use run::{Run, RunStatus};
-pub use sampling::{SamplingParameters, TraceKey};
+pub use sampling::{Reasoning, SamplingParameters, TraceKey};
 
 /// The time now, as RFC 3339 in UTC: what [`Attempt::started_at`] and the other times of a store hold.
 pub fn now() -> String {

@@ -34,6 +34,9 @@ pub struct TraceRecord {
     pub mean_log_probability: Option<f32>,
     /// When it was recorded, as RFC 3339 in UTC.
     pub recorded_at: String,
+    /// What the teacher had begun to say before it took it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retracted: Option<String>,
 }
 
 /// Which traces a list shows.

@@ -22,6 +22,47 @@ pub struct SamplingParameters {
     pub top_logprobs: u32,
     /// The recipe's seed; the seed of one request is derived from it, the prompt and the sample number.
     pub seed: u64,
+    /// Texts that end the answer and are left out of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// The JSON schema that the answer keeps to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<Value>,
+    /// How much the teacher thinks before it answers; its own habit if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Reasoning>,
+}
+
+/// How much a teacher is asked to think before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reasoning {
+    /// Not at all.
+    Off,
+    /// As little as it can.
+    Minimal,
+    /// A little.
+    Low,
+    /// In between.
+    Medium,
+    /// Much.
+    High,
+    /// Up to this many tokens.
+    Budget(u32),
+}
+
+impl Reasoning {
+    /// The name of an effort as services take it; `None` for a budget.
+    pub fn effort(self) -> Option<&'static str> {
+        match self {
+            Self::Off => Some("none"),
+            Self::Minimal => Some("minimal"),
+            Self::Low => Some("low"),
+            Self::Medium => Some("medium"),
+            Self::High => Some("high"),
+            Self::Budget(_) => None,
+        }
+    }
 }
 
 impl SamplingParameters {
@@ -34,18 +75,36 @@ impl SamplingParameters {
             max_tokens: 0,
             top_logprobs: 0,
             seed: 0,
+            stop: Vec::new(),
+            json_schema: None,
+            reasoning: None,
         }
     }
 
     fn canonical(&self) -> Value {
-        json!({
+        let mut value = json!({
             "choices": self.choices,
             "temperature": decimal(self.temperature),
             "top_p": decimal(self.top_p),
             "max_tokens": self.max_tokens,
             "top_logprobs": self.top_logprobs,
             "seed": self.seed,
-        })
+        });
+        // Later additions appear only where they are used, so that ids from before them stay as they are.
+        if !self.stop.is_empty() {
+            value["stop"] = json!(self.stop);
+        }
+        if let Some(schema) = &self.json_schema {
+            // As text: the order of properties decides the order in which they are answered.
+            value["json_schema"] = Value::String(schema.to_string());
+        }
+        if let Some(reasoning) = self.reasoning {
+            value["reasoning"] = match reasoning {
+                Reasoning::Budget(tokens) => json!(tokens),
+                effort => json!(effort.effort()),
+            };
+        }
+        value
     }
 }
 

@@ -32,6 +32,9 @@ fn key() -> TraceKey {
             max_tokens: 64,
             top_logprobs: 20,
             seed: u64::MAX,
+            stop: Vec::new(),
+            json_schema: None,
+            reasoning: None,
         },
     }
 }
@@ -123,6 +126,11 @@ fn every_field_of_a_key_counts() {
     change(|k| k.parameters.max_tokens += 1);
     change(|k| k.parameters.top_logprobs += 1);
     change(|k| k.parameters.seed -= 1);
+    change(|k| k.parameters.stop = vec!["\n".to_owned()]);
+    change(|k| k.parameters.json_schema = Some(serde_json::json!({"type": "object"})));
+    change(|k| k.parameters.reasoning = Some(Reasoning::Off));
+    change(|k| k.parameters.reasoning = Some(Reasoning::Low));
+    change(|k| k.parameters.reasoning = Some(Reasoning::Budget(1024)));
     let unique: std::collections::HashSet<&String> = others.iter().collect();
     assert_eq!(unique.len(), others.len());
 }
@@ -132,6 +140,8 @@ fn a_key_read_back_from_json_has_the_same_id() {
     for temperature in [0.0, -0.0, 0.1, 0.7, 1.0, 1.3, 1e-7, 16_777_217.0] {
         let mut key = key();
         key.parameters.temperature = temperature;
+        key.parameters.json_schema = Some(serde_json::json!({"z": 1.5, "a": [0.1]}));
+        key.parameters.reasoning = Some(Reasoning::Budget(7));
         let json = serde_json::to_string(&key).unwrap();
         let read: TraceKey = serde_json::from_str(&json).unwrap();
         assert_eq!(read.id(), key.id(), "{temperature}");

@@ -1,30 +1,37 @@
 //! The loop that asks, and what becomes of one question.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use limbeck_store::{Answered, Attempt, AttemptStatus, Receipt};
+use limbeck_store::{Answered, Attempt, FinishReason, Receipt};
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::HarvestPlan;
+use super::pending::Question;
 use super::writer::{Record, Writer, WriterFailed};
-use crate::limits::{Limiter, Permit};
-use crate::{Answer, AskError, HarvestError, Teacher};
+use crate::pace::Paced;
+use crate::{Answer, AskError, HarvestError, Limits, Teacher};
 
 /// After this many failures without an answer between them the rest would fail as well.
 const MOST_FAILURES_IN_A_ROW: usize = 20;
 
+/// The right to work on one question; it ends when it is dropped.
+pub(super) type Permit = OwnedSemaphorePermit;
+
 /// Everything that one harvest asks with.
 pub(super) struct Asking<'a> {
-    pub(super) teacher: Arc<dyn Teacher>,
-    pub(super) limiter: Limiter,
+    teacher: Arc<dyn Teacher>,
+    places: Arc<Semaphore>,
+    /// Whether each answer was paid for, see [`Record::Answered`].
+    paid_for: bool,
     /// The limits as receipts tell them.
-    pub(super) limits: Value,
-    pub(super) plan: &'a HarvestPlan,
-    pub(super) writer: &'a Writer,
-    pub(super) cancel: CancellationToken,
+    limits: Value,
+    plan: &'a HarvestPlan,
+    writer: &'a Writer,
+    cancel: CancellationToken,
 }
 
 /// Why the loop ended.
@@ -41,29 +48,60 @@ pub(super) enum Ended {
 
 /// What became of one question.
 enum Outcome {
-    Answered(Box<Answered>),
+    Answered {
+        question: Question,
+        answered: Box<Answered>,
+        permit: Option<Permit>,
+    },
     Failed {
-        attempt: Box<Attempt>,
+        tries: Vec<Attempt>,
         error: AskError,
     },
-    /// It was cancelled while it waited for its turn.
-    NotAsked,
+    /// It was cancelled while it waited for its turn, or for another try.
+    NotAsked { tries: Vec<Attempt> },
 }
 
-impl Asking<'_> {
-    /// Asks `questions` in order, no more at a time than the limits allow, and hands what comes back to the writer.
+impl<'a> Asking<'a> {
+    pub(super) fn new(
+        teacher: Arc<dyn Teacher>,
+        limits: &Limits,
+        plan: &'a HarvestPlan,
+        writer: &'a Writer,
+        cancel: CancellationToken,
+    ) -> Self {
+        let own_places = teacher.places();
+        let places =
+            own_places.unwrap_or_else(|| limits.concurrent.saturating_add(teacher.queue_ahead()));
+        let teacher = match own_places {
+            Some(_) => teacher,
+            None => Arc::new(Paced::new(teacher, limits)),
+        };
+        Self {
+            teacher,
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            paid_for: own_places.is_some(),
+            limits: limits.for_receipts(),
+            plan,
+            writer,
+            cancel,
+        }
+    }
+
+    /// Asks `questions` in order, no more at a time than there are places, and hands what comes back to the writer.
     ///
     /// When it is cancelled or gives up, what is in flight is still waited for and written: it may have been paid for.
-    pub(super) async fn run(&self, questions: &[(usize, u32)]) -> Ended {
-        let mut questions = questions.iter().copied().peekable();
+    pub(super) async fn run(&self, questions: &[Question]) -> Ended {
+        let mut questions = questions.iter().copied();
+        let mut next = questions.next();
+        // Answers that were cut off and are asked for again; they go first, so there are never many.
+        let mut again: VecDeque<Question> = VecDeque::new();
         let mut in_flight: JoinSet<Outcome> = JoinSet::new();
         let mut failures_in_a_row = 0;
         let mut skipped = false;
         let mut gave_up = None;
-        let mut waiting_since = Instant::now();
         loop {
-            let go_on =
-                gave_up.is_none() && !self.cancel.is_cancelled() && questions.peek().is_some();
+            let left = next.is_some() || !again.is_empty();
+            let go_on = gave_up.is_none() && !self.cancel.is_cancelled() && left;
             tokio::select! {
                 biased;
                 Some(outcome) = in_flight.join_next() => {
@@ -73,9 +111,13 @@ impl Asking<'_> {
                         Err(error) => std::panic::resume_unwind(error.into_panic()),
                     };
                     match &outcome {
-                        Outcome::Answered(_) => failures_in_a_row = 0,
+                        Outcome::Answered { question, answered, .. } => {
+                            failures_in_a_row = 0;
+                            again.extend(self.once_more(*question, answered));
+                        }
+                        Outcome::Failed { error, .. } if AskError::is_lasting(error.kind()) => {}
                         Outcome::Failed { .. } => failures_in_a_row += 1,
-                        Outcome::NotAsked => skipped = true,
+                        Outcome::NotAsked { .. } => skipped = true,
                     }
                     match self.take(outcome, failures_in_a_row).await {
                         Ok(None) => {}
@@ -83,10 +125,15 @@ impl Asking<'_> {
                         Err(WriterFailed) => return Ended::WriterFailed,
                     }
                 }
-                permit = self.limiter.admit(), if go_on => {
-                    if let Some((index, sample)) = questions.next() {
-                        in_flight.spawn(self.question(index, sample, permit, waiting_since.elapsed()));
-                        waiting_since = Instant::now();
+                permit = self.places.clone().acquire_owned(), if go_on => {
+                    let question = again.pop_front().or_else(|| {
+                        let question = next;
+                        next = questions.next();
+                        question
+                    });
+                    // The semaphore is never closed.
+                    if let (Some(question), Ok(permit)) = (question, permit) {
+                        in_flight.spawn(self.question(question, permit));
                     }
                 }
                 // Only wakes the loop, so that it stops waiting for a permit.
@@ -96,9 +143,18 @@ impl Asking<'_> {
         }
         match gave_up {
             Some(error) => Ended::GaveUp(error),
-            None if skipped || questions.peek().is_some() => Ended::Interrupted,
+            None if skipped || next.is_some() || !again.is_empty() => Ended::Interrupted,
             None => Ended::Done,
         }
+    }
+
+    /// The question again, if its answer was cut off and the plan has a larger limit for that.
+    fn once_more(&self, question: Question, answered: &Answered) -> Option<Question> {
+        let cut_off = answered.trace.finish_reason == FinishReason::Length;
+        (cut_off && !question.larger && self.plan.larger_limit().is_some()).then_some(Question {
+            larger: true,
+            ..question
+        })
     }
 
     /// Hands one outcome to the writer; returns an error if it is one failure too many.
@@ -108,13 +164,24 @@ impl Asking<'_> {
         failures_in_a_row: usize,
     ) -> Result<Option<HarvestError>, WriterFailed> {
         match outcome {
-            Outcome::NotAsked => Ok(None),
-            Outcome::Answered(answered) => {
-                self.writer.write(Record::Answered(answered)).await?;
+            Outcome::NotAsked { tries } => {
+                if !tries.is_empty() {
+                    self.writer.write(Record::Tried(tries)).await?;
+                }
                 Ok(None)
             }
-            Outcome::Failed { attempt, error } => {
-                self.writer.write(Record::Failed(attempt)).await?;
+            Outcome::Answered {
+                answered, permit, ..
+            } => {
+                self.writer
+                    .write(Record::Answered(answered, permit))
+                    .await?;
+                Ok(None)
+            }
+            Outcome::Failed { tries, error } => {
+                if !tries.is_empty() {
+                    self.writer.write(Record::Failed(tries)).await?;
+                }
                 let teacher = self.teacher.identity().name.clone();
                 Ok(if error.is_fatal() {
                     Some(HarvestError::Teacher {
@@ -137,53 +204,46 @@ impl Asking<'_> {
     /// One question, from its admission to its outcome.
     fn question(
         &self,
-        index: usize,
-        sample: u32,
+        question: Question,
         permit: Permit,
-        waited: Duration,
     ) -> impl Future<Output = Outcome> + Send + 'static {
-        let ask = self.plan.ask(index, sample);
-        let (teacher, cancel, limits) = (
+        let ask = self.plan.ask(question);
+        let (teacher, cancel, limits, paid_for) = (
             self.teacher.clone(),
             self.cancel.clone(),
             self.limits.clone(),
+            self.paid_for,
         );
         async move {
-            let started_at = limbeck_store::now();
-            let begun = Instant::now();
             let asked = teacher.ask(&ask, &cancel).await;
-            drop(permit);
+            let permit = paid_for.then_some(permit);
             let key = ask.trace_key(&teacher.identity().key());
-            let attempt = |latency: Duration, status| Attempt {
-                prompt_id: ask.prompt.id.clone(),
-                trace_id: key.id(),
-                started_at,
-                waited_ms: waited.as_millis() as u64,
-                latency_ms: latency.as_millis() as u64,
-                status,
-            };
-            match asked {
+            let trace_id = key.id();
+            let attempts = asked
+                .tries
+                .into_iter()
+                .map(|one| one.attempt(&key, &trace_id))
+                .collect();
+            match asked.result {
                 Ok(answer) => {
-                    let attempts = vec![attempt(answer.latency, AttemptStatus::Answered)];
                     let receipt = receipt(teacher.as_ref(), limits, &answer);
-                    Outcome::Answered(Box::new(Answered {
+                    let answered = Answered {
                         key,
                         trace: answer.trace,
                         attempts,
                         receipt,
-                    }))
-                }
-                Err(AskError::Cancelled) => Outcome::NotAsked,
-                Err(error) => {
-                    let status = AttemptStatus::Failed {
-                        kind: error.kind().to_owned(),
-                        message: error.in_full(),
                     };
-                    Outcome::Failed {
-                        attempt: Box::new(attempt(begun.elapsed(), status)),
-                        error,
+                    Outcome::Answered {
+                        question,
+                        answered: Box::new(answered),
+                        permit,
                     }
                 }
+                Err(AskError::Cancelled) => Outcome::NotAsked { tries: attempts },
+                Err(error) => Outcome::Failed {
+                    tries: attempts,
+                    error,
+                },
             }
         }
     }
@@ -202,5 +262,6 @@ fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> Receipt {
         limbeck_version: env!("CARGO_PKG_VERSION").to_owned(),
         request_sha256: answer.request_sha256.clone(),
         response_sha256: answer.response_sha256.clone(),
+        service: answer.service.clone(),
     }
 }

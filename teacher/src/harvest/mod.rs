@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use self::asking::{Asking, Ended};
 use self::pending::Pending;
 use self::writer::Writer;
-use crate::limits::Limiter;
 use crate::{HarvestError, Limits, Teacher};
 
 pub use reporter::{HarvestReporter, SilentReporter};
@@ -32,12 +31,17 @@ pub use reporter::{HarvestReporter, SilentReporter};
 /// What to ask.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HarvestPlan {
-    /// The prompts, in the order in which they are asked.
-    pub prompts: Vec<Prompt>,
+    /// The prompts, in the order in which they are asked; shared, since there may be many.
+    pub prompts: Arc<[Prompt]>,
     /// Answers to each prompt.
     pub samples: u32,
     /// How all of them are asked.
     pub parameters: SamplingParameters,
+    /// An answer that was cut off is kept, and asked for once more with this many tokens where it is more than
+    /// `parameters` allow; `None` leaves it at that.
+    pub truncated_max_tokens: Option<u32>,
+    /// Kinds of lasting failures (see [`AskError::is_lasting`](crate::AskError::is_lasting)) that are asked again.
+    pub retry_failed: Vec<String>,
 }
 
 /// How a harvest went.
@@ -51,6 +55,9 @@ pub struct HarvestSummary {
     pub reused: u64,
     /// Questions of this run that got no answer.
     pub failed: u64,
+    /// Questions that were not asked, because they failed before in a way that would repeat itself.
+    #[serde(default)]
+    pub left_out: u64,
     /// Tokens of the prompts that were answered in this run.
     pub prompt_tokens: u64,
     /// Tokens of the answers of this run.
@@ -64,8 +71,8 @@ pub struct HarvestSummary {
 /// Asks `teacher` everything in `plan` that `store` has no answer to, within `limits`.
 ///
 /// When `cancel` is cancelled nothing more is asked, what is in flight is waited for and kept, and the summary says
-/// `interrupted`. A question that fails is recorded and asked again by the next harvest; a failure that all others
-/// would share, or twenty failures in a row, end the harvest with an error. Whatever way it ends, an answer that was
+/// `interrupted`. A question that fails is recorded and asked again by the next harvest, unless it would fail again; a
+/// failure that all others would share, or twenty failures in a row, end the harvest with an error. Whatever way it ends, an answer that was
 /// reported is in the store.
 ///
 /// # Errors
@@ -79,23 +86,18 @@ pub async fn harvest(
     cancel: CancellationToken,
 ) -> Result<HarvestSummary, HarvestError> {
     let begun = Instant::now();
-    let limiter = Limiter::new(&limits, teacher.queue_ahead())?;
+    limits.check()?;
     let pending = Pending::find(store, &teacher.identity().key(), &plan).await?;
     reporter.started(
         pending.reused + pending.questions.len() as u64,
         pending.reused,
     );
 
-    let writer = Writer::spawn(store.clone(), reporter.clone());
-    let asking = Asking {
-        teacher,
-        limiter,
-        limits: limits.for_receipts(),
-        plan: &plan,
-        writer: &writer,
-        cancel,
-    };
+    let paid_for = teacher.places().is_some();
+    let writer = Writer::spawn(store.clone(), reporter.clone(), paid_for);
+    let asking = Asking::new(teacher, &limits, &plan, &writer, cancel);
     let ended = asking.run(&pending.questions).await;
+    drop(asking);
     let written = writer.finish().await?;
 
     let summary = HarvestSummary {
@@ -103,6 +105,7 @@ pub async fn harvest(
         asked: written.answered + written.failed,
         reused: pending.reused,
         failed: written.failed,
+        left_out: pending.left_out,
         prompt_tokens: written.prompt_tokens,
         completion_tokens: written.completion_tokens,
         seconds: begun.elapsed().as_secs_f64(),

@@ -1,24 +1,35 @@
 //! What a harvest still has to ask.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use limbeck_store::{Prompt, Store, StoreError, TraceKey};
+use limbeck_store::{FinishReason, Prompt, Store, StoreError, TraceKey};
 
 use super::HarvestPlan;
-use crate::Ask;
+use crate::{Ask, AskError};
 
 /// Prompts and keys that go to the store in one call.
 const CHUNK: usize = 1000;
 
-/// The questions without an answer, by where they stand in the plan: a few bytes each, since there may be a
-/// hundred thousand prompts.
+/// One question, by where it stands in the plan: a few bytes, since there may be a hundred thousand prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Question {
+    /// Which of the prompts.
+    pub(super) index: u32,
+    pub(super) sample: u32,
+    /// It is asked again with the larger limit that the plan has for answers which were cut off.
+    pub(super) larger: bool,
+}
+
+/// The questions without an answer.
 pub(super) struct Pending {
     /// Different prompts in the plan.
     pub(super) prompts: u64,
     /// Answers that the store holds already.
     pub(super) reused: u64,
-    /// Index of the prompt, and the sample; in the order of the plan.
-    pub(super) questions: Vec<(usize, u32)>,
+    /// Questions that failed before in a way that would repeat itself, and are not asked.
+    pub(super) left_out: u64,
+    /// In the order of the plan.
+    pub(super) questions: Vec<Question>,
 }
 
 impl Pending {
@@ -32,51 +43,105 @@ impl Pending {
         for prompts in plan.prompts.chunks(CHUNK) {
             store.add_prompts(prompts).await?;
         }
+        let mut pending = Self {
+            prompts: 0,
+            reused: 0,
+            left_out: 0,
+            questions: Vec::new(),
+        };
         let mut seen: HashSet<&str> = HashSet::with_capacity(plan.prompts.len());
-        let different = plan
-            .prompts
-            .iter()
-            .enumerate()
-            .filter(|(_, prompt)| seen.insert(&prompt.id));
-        let mut questions =
-            different.flat_map(|(index, _)| (0..plan.samples).map(move |sample| (index, sample)));
-
-        let (mut unanswered, mut reused) = (Vec::new(), 0);
-        loop {
-            let chunk: Vec<(usize, u32)> = questions.by_ref().take(CHUNK).collect();
-            if chunk.is_empty() {
-                break;
+        let mut chunk = Vec::with_capacity(CHUNK);
+        for (index, prompt) in plan.prompts.iter().enumerate() {
+            if !seen.insert(&prompt.id) {
+                continue;
             }
-            let keys: Vec<TraceKey> = chunk
-                .iter()
-                .map(|&(index, sample)| plan.ask(index, sample).trace_key(teacher))
-                .collect();
-            let answered = store.answered(&keys).await?;
-            for (question, key) in chunk.into_iter().zip(&keys) {
-                if answered.contains(&key.id()) {
-                    reused += 1;
-                } else {
-                    unanswered.push(question);
+            pending.prompts += 1;
+            for sample in 0..plan.samples {
+                chunk.push(Question {
+                    index: index as u32,
+                    sample,
+                    larger: false,
+                });
+                if chunk.len() == CHUNK {
+                    pending.sort(store, teacher, plan, &mut chunk).await?;
                 }
             }
         }
-        drop(questions);
-        Ok(Self {
-            prompts: seen.len() as u64,
-            reused,
-            questions: unanswered,
-        })
+        pending.sort(store, teacher, plan, &mut chunk).await?;
+        Ok(pending)
+    }
+
+    /// Takes `chunk` and sorts out what is answered and what is not to be asked.
+    async fn sort(
+        &mut self,
+        store: &Store,
+        teacher: &str,
+        plan: &HarvestPlan,
+        chunk: &mut Vec<Question>,
+    ) -> Result<(), StoreError> {
+        let keys = |questions: &[Question]| -> Vec<TraceKey> {
+            let key = |&question: &Question| plan.ask(question).trace_key(teacher);
+            questions.iter().map(key).collect()
+        };
+        let first = keys(chunk);
+        let answered = store.finish_reasons(&first).await?;
+        let mut unanswered = Vec::new();
+        for (question, key) in chunk.drain(..).zip(&first) {
+            match answered.get(&key.id()) {
+                None => unanswered.push(question),
+                Some(FinishReason::Length) if plan.larger_limit().is_some() => {
+                    unanswered.push(Question {
+                        larger: true,
+                        ..question
+                    });
+                }
+                Some(_) => self.reused += 1,
+            }
+        }
+        let rest = keys(&unanswered);
+        let larger = store.answered(&rest).await?;
+        let failed = store.last_failures(&rest).await?;
+        for (question, key) in unanswered.into_iter().zip(&rest) {
+            let id = key.id();
+            if larger.contains(&id) {
+                self.reused += 1;
+            } else if plan.asks_again(&failed, &id) {
+                self.questions.push(question);
+            } else {
+                self.left_out += 1;
+            }
+        }
+        Ok(())
     }
 }
 
 impl HarvestPlan {
     /// The question about one of the plan's prompts.
-    pub(super) fn ask(&self, index: usize, sample: u32) -> Ask {
-        let prompt: &Prompt = &self.prompts[index];
+    pub(super) fn ask(&self, question: Question) -> Ask {
+        let prompt: &Prompt = &self.prompts[question.index as usize];
+        let mut parameters = self.parameters.clone();
+        if let (true, Some(larger)) = (question.larger, self.larger_limit()) {
+            parameters.max_tokens = larger;
+        }
         Ask {
             prompt: prompt.clone(),
-            sample,
-            parameters: self.parameters.clone(),
+            sample: question.sample,
+            parameters,
+        }
+    }
+
+    /// How many tokens an answer may have that is asked for again because it was cut off.
+    pub(super) fn larger_limit(&self) -> Option<u32> {
+        let larger = self.truncated_max_tokens?;
+        (self.parameters.choices.is_empty() && larger > self.parameters.max_tokens)
+            .then_some(larger)
+    }
+
+    /// Whether a question without an answer is asked: one that failed for good only where the plan says so.
+    fn asks_again(&self, failed: &HashMap<String, String>, id: &str) -> bool {
+        match failed.get(id) {
+            None => true,
+            Some(kind) => self.retry_failed.contains(kind) || !AskError::is_lasting(kind),
         }
     }
 }

@@ -9,16 +9,25 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::HarvestReporter;
+use super::asking::Permit;
 
-/// A group is committed when it holds this many records, or this long after its first. A commit waits for the disk,
+/// A group is committed when it holds this many records, or some time after its first. A commit waits for the disk,
 /// so each answer on its own would let the disk set the pace; what is not committed yet is asked again after a crash.
-const GROUP_RECORDS: usize = 32;
+const GROUP_RECORDS: usize = 512;
+/// How long after its first: a teacher in this process goes on meanwhile.
 const GROUP_TIME: Duration = Duration::from_millis(250);
+/// A service waits for the commit, see [`Record::Answered`]; what comes during a commit makes up the next group.
+const SHORT_GROUP_TIME: Duration = Duration::from_millis(4);
 
 /// Something to be written.
 pub(super) enum Record {
-    Answered(Box<Answered>),
-    Failed(Box<Attempt>),
+    /// An answer. Where it was paid for, its permit is held until it is on the disk, so that a kill never loses more
+    /// answers than may be in flight.
+    Answered(Box<Answered>, Option<Permit>),
+    /// All tries at a question that failed; at least one.
+    Failed(Vec<Attempt>),
+    /// Tries at a question that was not asked to its end, because the harvest was stopped.
+    Tried(Vec<Attempt>),
 }
 
 /// What was committed.
@@ -40,11 +49,17 @@ pub(super) struct Writer {
 pub(super) struct WriterFailed;
 
 impl Writer {
-    pub(super) fn spawn(store: Store, reporter: Arc<dyn HarvestReporter>) -> Self {
+    /// `at_once`: somebody waits for each commit.
+    pub(super) fn spawn(store: Store, reporter: Arc<dyn HarvestReporter>, at_once: bool) -> Self {
         let (records, receiver) = mpsc::channel(GROUP_RECORDS);
+        let patience = if at_once {
+            SHORT_GROUP_TIME
+        } else {
+            GROUP_TIME
+        };
         Self {
             records,
-            task: tokio::spawn(write_all(store, reporter, receiver)),
+            task: tokio::spawn(write_all(store, reporter, receiver, patience)),
         }
     }
 
@@ -68,21 +83,23 @@ async fn write_all(
     store: Store,
     reporter: Arc<dyn HarvestReporter>,
     mut records: mpsc::Receiver<Record>,
+    patience: Duration,
 ) -> Result<Written, StoreError> {
     let mut written = Written::default();
     while let Some(first) = records.recv().await {
-        let (answered, failed) = group(first, &mut records).await;
-        store.record(&answered).await?;
-        if !failed.is_empty() {
-            store.record_failures(&failed).await?;
+        let group = Group::collect(first, &mut records, patience).await;
+        store.record(&group.answered).await?;
+        if !group.unanswered.is_empty() {
+            store.record_failures(&group.unanswered).await?;
         }
-        for answered in &answered {
+        drop(group.permits);
+        for answered in &group.answered {
             written.answered += 1;
             written.prompt_tokens += u64::from(answered.trace.prompt_tokens);
             written.completion_tokens += u64::from(answered.trace.completion_tokens);
             reporter.answered(answered);
         }
-        for attempt in &failed {
+        for attempt in &group.failed {
             written.failed += 1;
             reporter.failed(attempt);
         }
@@ -90,23 +107,44 @@ async fn write_all(
     Ok(written)
 }
 
-/// Collects what comes soon after `first`.
-async fn group(
-    first: Record,
-    records: &mut mpsc::Receiver<Record>,
-) -> (Vec<Answered>, Vec<Attempt>) {
-    let until = Instant::now() + GROUP_TIME;
-    let (mut answered, mut failed) = (Vec::new(), Vec::new());
-    let mut next = Some(first);
-    while let Some(record) = next {
-        match record {
-            Record::Answered(record) => answered.push(*record),
-            Record::Failed(record) => failed.push(*record),
+/// What is committed together.
+#[derive(Default)]
+struct Group {
+    answered: Vec<Answered>,
+    permits: Vec<Permit>,
+    /// Attempts at questions without an answer.
+    unanswered: Vec<Attempt>,
+    /// The last attempt at each question that failed.
+    failed: Vec<Attempt>,
+}
+
+impl Group {
+    /// Collects what comes soon after `first`.
+    async fn collect(
+        first: Record,
+        records: &mut mpsc::Receiver<Record>,
+        patience: Duration,
+    ) -> Self {
+        let until = Instant::now() + patience;
+        let mut group = Self::default();
+        let mut next = Some(first);
+        while let Some(record) = next {
+            match record {
+                Record::Answered(record, permit) => {
+                    group.answered.push(*record);
+                    group.permits.extend(permit);
+                }
+                Record::Failed(tries) => {
+                    group.failed.extend(tries.last().cloned());
+                    group.unanswered.extend(tries);
+                }
+                Record::Tried(tries) => group.unanswered.extend(tries),
+            }
+            if group.answered.len() + group.unanswered.len() >= GROUP_RECORDS {
+                break;
+            }
+            next = timeout_at(until, records.recv()).await.unwrap_or(None);
         }
-        if answered.len() + failed.len() == GROUP_RECORDS {
-            break;
-        }
-        next = timeout_at(until, records.recv()).await.unwrap_or(None);
+        group
     }
-    (answered, failed)
 }

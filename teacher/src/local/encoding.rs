@@ -2,7 +2,7 @@
 
 use limbeck_model::{
     ChatMessage, ChatTemplate, FinishReason, GeneratedToken, OutputResult, Sampling, Task,
-    Tokenizer,
+    Tokenizer, text_before_stop,
 };
 use limbeck_store::{PromptBody, SamplingParameters, TokenLogProbabilities, Trace};
 
@@ -41,6 +41,7 @@ pub(super) struct Encoded {
 impl Encoding {
     /// Turns a question into tokens and checks that it fits.
     pub(super) fn encode(&self, ask: &Ask) -> Result<Encoded, AskError> {
+        check_settings(&ask.parameters)?;
         let tokens = self.prompt(&ask.prompt.body)?;
         if tokens.is_empty() {
             return Err(AskError::EmptyPrompt);
@@ -117,7 +118,7 @@ impl Encoding {
         Ok(Task::Generate {
             sampling,
             stop_tokens: self.stop_tokens(),
-            stop: Vec::new(),
+            stop: ask.parameters.stop.clone(),
         })
     }
 
@@ -159,12 +160,15 @@ impl Encoding {
                     prompt_tokens,
                     completion_tokens: 0,
                     tokens: Vec::new(),
+                    vocabulary: Vec::new(),
+                    retracted: None,
                 })
             }
             OutputResult::Generated { tokens, finish } => {
                 let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+                let text = self.tokenizer.decode(&ids);
                 Ok(Trace {
-                    text: self.tokenizer.decode(&ids),
+                    text: text_before_stop(&text, &ask.parameters.stop).to_owned(),
                     reasoning: None,
                     choice_log_probabilities: None,
                     finish_reason: match finish {
@@ -174,9 +178,34 @@ impl Encoding {
                     prompt_tokens,
                     completion_tokens: tokens.len() as u32,
                     tokens: tokens.into_iter().map(kept).collect(),
+                    vocabulary: Vec::new(),
+                    retracted: None,
                 })
             }
         }
+    }
+}
+
+/// What only services take.
+fn check_settings(parameters: &SamplingParameters) -> Result<(), AskError> {
+    let unsupported = |what: &str| AskError::Other {
+        kind: "unsupported".to_owned(),
+        message: format!("`{what}` cannot be asked of a local teacher"),
+        fatal: true,
+    };
+    if parameters.stop.iter().any(String::is_empty) {
+        return Err(AskError::Other {
+            kind: "unsupported".to_owned(),
+            message: "a text in `stop` is empty".to_owned(),
+            fatal: true,
+        });
+    }
+    if parameters.json_schema.is_some() {
+        return Err(unsupported("json_schema"));
+    }
+    match parameters.reasoning {
+        Some(_) => Err(unsupported("reasoning")),
+        None => Ok(()),
     }
 }
 

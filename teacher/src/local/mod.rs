@@ -12,10 +12,12 @@ mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use limbeck_model::{Decoder, ModelFiles, Precision};
 use limbeck_store::identity::{content_id, sha256_hex};
+use limbeck_store::now;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::encoding::Encoding;
 use self::worker::{Job, Worker};
 use crate::error::{LimitError, TeacherError};
-use crate::{Answer, Ask, AskError, Teacher, TeacherIdentity};
+use crate::{Answer, Ask, AskError, Asked, Teacher, TeacherIdentity};
 
 /// Stack of the decoding thread. A forward pass keeps its buffers on the heap; this is room for deep call chains in
 /// debug builds.
@@ -104,8 +106,15 @@ impl LocalTeacher {
             name: name.clone(),
             source,
         };
-        let worker = Worker::new(Arc::new(decoder), concurrent, queue_ahead, receiver)
-            .map_err(thread_failed)?;
+        let tokenizer = Some(files.tokenizer.clone());
+        let worker = Worker::new(
+            Arc::new(decoder),
+            tokenizer,
+            concurrent,
+            queue_ahead,
+            receiver,
+        )
+        .map_err(thread_failed)?;
         std::thread::Builder::new()
             .name("limbeck-teacher".to_owned())
             .stack_size(STACK_BYTES)
@@ -136,15 +145,8 @@ impl LocalTeacher {
             teacher: self.identity.name.clone(),
         }
     }
-}
 
-#[async_trait]
-impl Teacher for LocalTeacher {
-    fn identity(&self) -> &TeacherIdentity {
-        &self.identity
-    }
-
-    async fn ask(&self, ask: &Ask, cancel: &CancellationToken) -> Result<Answer, AskError> {
+    async fn answer(&self, ask: &Ask, cancel: &CancellationToken) -> Result<Answer, AskError> {
         let encoded = self.encoding.encode(ask)?;
         let (reply, answer) = oneshot::channel();
         let job = Job {
@@ -166,7 +168,20 @@ impl Teacher for LocalTeacher {
             request_sha256: request_digest(ask),
             response_sha256: sha256_hex(trace.text.as_bytes()),
             trace,
+            service: None,
         })
+    }
+}
+
+#[async_trait]
+impl Teacher for LocalTeacher {
+    fn identity(&self) -> &TeacherIdentity {
+        &self.identity
+    }
+
+    async fn ask(&self, ask: &Ask, cancel: &CancellationToken) -> Asked {
+        let (started_at, begun) = (now(), Instant::now());
+        Asked::once(started_at, begun, self.answer(ask, cancel).await)
     }
 
     fn queue_ahead(&self) -> usize {

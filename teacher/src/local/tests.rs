@@ -100,6 +100,9 @@ fn generate(prompt: Prompt, sample: u32) -> Ask {
         max_tokens: 12,
         top_logprobs: 5,
         seed: 3,
+        stop: Vec::new(),
+        json_schema: None,
+        reasoning: None,
     };
     Ask {
         prompt,
@@ -109,7 +112,7 @@ fn generate(prompt: Prompt, sample: u32) -> Ask {
 }
 
 async fn ask(teacher: &LocalTeacher, ask: &Ask) -> Result<Answer, AskError> {
-    teacher.ask(ask, &CancellationToken::new()).await
+    teacher.ask(ask, &CancellationToken::new()).await.result
 }
 
 /// Asks all at once; answers in the order of the questions.
@@ -169,6 +172,37 @@ fn assert_same(a: &Answer, b: &Answer) {
 }
 
 #[tokio::test]
+async fn a_stop_text_ends_the_answer_and_is_left_out_of_it() {
+    let teacher = teacher(2);
+    let mut question = generate(completion("Message: the thing"), 0);
+    let whole = ask(&teacher, &question).await.unwrap().trace;
+    // The tiny model writes bytes as they come; two that are characters make a stop text.
+    let bytes = whole.text.as_bytes();
+    let pair = bytes.windows(2).find(|pair| pair.is_ascii()).unwrap();
+    let stop = String::from_utf8(pair.to_vec()).unwrap();
+    question.parameters.stop = vec!["not in it at all".to_owned(), stop.clone()];
+    let stopped = ask(&teacher, &question).await.unwrap().trace;
+    assert_eq!(stopped.text, whole.text.split(&stop).next().unwrap());
+    assert_eq!(stopped.finish_reason, FinishReason::Stop);
+    assert!(stopped.completion_tokens < whole.completion_tokens);
+}
+
+#[tokio::test]
+async fn what_only_services_take_is_an_error_that_all_questions_share() {
+    let teacher = teacher(2);
+    let question = generate(completion("Message: the thing"), 0);
+    for edit in [
+        |p: &mut SamplingParameters| p.json_schema = Some(serde_json::json!({})),
+        |p: &mut SamplingParameters| p.reasoning = Some(limbeck_store::Reasoning::Low),
+        |p: &mut SamplingParameters| p.stop = vec![String::new()],
+    ] {
+        let mut question = question.clone();
+        edit(&mut question.parameters);
+        assert!(ask(&teacher, &question).await.unwrap_err().is_fatal());
+    }
+}
+
+#[tokio::test]
 async fn a_choice_is_weighed_as_the_decoder_scores_it() {
     let question = choose(completion("Message: the thing\nSentiment:"));
     let answer = ask(&teacher(4), &question).await.unwrap();
@@ -219,7 +253,7 @@ async fn a_generated_answer_carries_its_tokens_and_ends_within_its_limit() {
         match answer.finish_reason {
             FinishReason::Stop => assert!(ended),
             FinishReason::Length => assert!(!ended && answer.tokens.len() == 12),
-            FinishReason::Choice => panic!("nothing was to choose"),
+            FinishReason::Choice | FinishReason::Filtered => panic!("{answer:?}"),
         }
         let ids: Vec<u32> = answer.tokens.iter().map(|token| token.id).collect();
         assert_eq!(answer.text, tiny_tokenizer().decode(&ids));
@@ -365,7 +399,10 @@ async fn a_cancelled_question_is_not_asked() {
     let teacher = teacher(2);
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let answer = teacher.ask(&generate(completion("x"), 0), &cancel).await;
+    let answer = teacher
+        .ask(&generate(completion("x"), 0), &cancel)
+        .await
+        .result;
     assert!(matches!(answer, Err(AskError::Cancelled)));
 }
 
@@ -411,14 +448,13 @@ async fn harvested(concurrent: usize, prompts: Vec<Prompt>) -> BTreeMap<String, 
         .unwrap();
     let parameters = choose(completion("x")).parameters;
     let plan = HarvestPlan {
-        prompts,
+        prompts: prompts.into(),
         samples: 1,
         parameters,
+        truncated_max_tokens: None,
+        retry_failed: Vec::new(),
     };
-    let limits = Limits {
-        concurrent,
-        requests_per_minute: None,
-    };
+    let limits = Limits::concurrent(concurrent);
     harvest(
         &store,
         teacher(concurrent),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use limbeck_model::{Batcher, Decoder, OutputResult, Prefix, Request, Task};
+use limbeck_model::{Batcher, Decoder, OutputResult, Prefix, Request, Task, Tokenizer};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -44,6 +44,7 @@ struct Working {
 
 pub(super) struct Worker {
     decoder: Arc<Decoder>,
+    tokenizer: Option<Tokenizer>,
     batcher: Batcher,
     /// How many jobs the batch works on together.
     capacity: usize,
@@ -58,16 +59,18 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// `most_waiting`: how many jobs are taken out of the channel before there is room for them in the batch.
+    /// `tokenizer`: needed for stop texts only. `most_waiting`: how many jobs are taken out of the channel before there is room for them in the batch.
     pub(super) fn new(
         decoder: Arc<Decoder>,
+        tokenizer: Option<Tokenizer>,
         capacity: usize,
         most_waiting: usize,
         jobs: mpsc::Receiver<Job>,
     ) -> std::io::Result<Self> {
         Ok(Self {
-            batcher: Batcher::new(decoder.clone(), None, capacity),
+            batcher: Batcher::new(decoder.clone(), tokenizer.clone(), capacity),
             decoder,
+            tokenizer,
             capacity,
             jobs,
             timer: tokio::runtime::Builder::new_current_thread()
@@ -218,7 +221,8 @@ impl Worker {
             Err(error) => {
                 // A failed pass leaves every sequence at an unknown place: all of them fail, and the next begin anew.
                 let message = in_full(&error);
-                self.batcher = Batcher::new(self.decoder.clone(), None, self.capacity);
+                self.batcher =
+                    Batcher::new(self.decoder.clone(), self.tokenizer.clone(), self.capacity);
                 for (_, job) in self.working.drain() {
                     answer(
                         job.reply,
@@ -251,7 +255,7 @@ mod tests {
         let decoder = Decoder::load(&config, &tiny_weights(&config, 1), Precision::F32).unwrap();
         let (sender, receiver) = mpsc::channel(64);
         (
-            Worker::new(Arc::new(decoder), capacity, 64, receiver).unwrap(),
+            Worker::new(Arc::new(decoder), None, capacity, 64, receiver).unwrap(),
             sender,
         )
     }

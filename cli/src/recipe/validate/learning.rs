@@ -9,11 +9,11 @@ use crate::recipe::learning::{Init, ShapeSection, StudentSection, TokenizerChoic
 impl Checker<'_> {
     pub(super) fn student(&mut self, student: &StudentSection) {
         if let Init::Embeddings(teacher) = &student.init {
-            self.teacher_name("student.init.embeddings", teacher);
+            self.local_teacher_name("student.init.embeddings", teacher);
         }
         match &student.tokenizer {
             TokenizerChoice::Trim(teacher) => {
-                self.teacher_name("student.tokenizer.trim", teacher);
+                self.local_teacher_name("student.tokenizer.trim", teacher);
             }
             TokenizerChoice::TrainBpe(size) => {
                 let holds = (LEAST_VOCABULARY..=MOST_VOCABULARY).contains(size);
@@ -96,6 +96,28 @@ impl Checker<'_> {
                 "train.objective",
                 "`forward_kl` needs the teacher's candidates, and `[harvest]` keeps none",
                 "add `sampling = { top_logprobs = 20 }` there, or use `cross_entropy` alone",
+            );
+        }
+        let asked: Vec<&str> = match harvest.and_then(|harvest| harvest.teacher.as_ref()) {
+            Some(names) => names.as_slice().iter().map(String::as_str).collect(),
+            None => self.teachers.clone(),
+        };
+        let service = self
+            .sections
+            .iter()
+            .find(|teacher| asked.contains(&teacher.name.as_str()) && !teacher.is_local());
+        if let Some(teacher) = service
+            && plan.objective.forward_kl > 0.0
+            && harvest.is_some_and(|harvest| harvest.choices.is_none())
+        {
+            let message = format!(
+                "`forward_kl` compares tokens of the teacher's own vocabulary, which `{}` does not tell",
+                teacher.name
+            );
+            self.wrong_with_help(
+                "train.objective",
+                message,
+                "use `cross_entropy` alone, or a local teacher",
             );
         }
     }

@@ -1,5 +1,6 @@
 //! The store against real files.
 
+mod accounts;
 mod opening;
 mod recording;
 
@@ -46,6 +47,9 @@ fn answer(prompt: &Prompt, sample: u32) -> Answered {
             max_tokens: 64,
             top_logprobs: 2,
             seed: 1,
+            stop: Vec::new(),
+            json_schema: None,
+            reasoning: None,
         },
     };
     let token = |id, log_probability| TokenLogProbabilities {
@@ -56,10 +60,12 @@ fn answer(prompt: &Prompt, sample: u32) -> Answered {
     let attempt = Attempt {
         prompt_id: prompt.id.clone(),
         trace_id: key.id(),
+        teacher: Some(key.teacher.clone()),
         started_at: now(),
         waited_ms: 3,
         latency_ms: 40,
         status: AttemptStatus::Answered,
+        call: None,
     };
     Answered {
         key,
@@ -71,6 +77,8 @@ fn answer(prompt: &Prompt, sample: u32) -> Answered {
             prompt_tokens: 20,
             completion_tokens: 2,
             tokens: vec![token(7, -0.5), token(40_000, -1.5)],
+            vocabulary: Vec::new(),
+            retracted: None,
         },
         attempts: vec![attempt],
         receipt: Receipt {
@@ -83,6 +91,7 @@ fn answer(prompt: &Prompt, sample: u32) -> Answered {
             limbeck_version: "0.1.0".to_owned(),
             request_sha256: "r".to_owned(),
             response_sha256: "s".to_owned(),
+            service: None,
         },
     }
 }
