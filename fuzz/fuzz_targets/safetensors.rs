@@ -34,7 +34,12 @@ fuzz_target!(|bytes: &[u8]| {
             return;
         };
         let names: Value = serde_json::from_slice(header).unwrap_or_default();
-        for name in names.as_object().into_iter().flatten().map(|(name, _)| name) {
+        for name in names
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name)
+        {
             if let Ok(weight) = weights.load(name) {
                 assert_eq!(weight.data.len(), weight.shape.iter().product::<usize>());
             }
