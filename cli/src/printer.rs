@@ -15,6 +15,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::json;
 
 use crate::exit_status::ExitStatus;
+use crate::text::escape_json;
 pub use crate::text::{sanitize_line, sanitize_terminal};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -69,6 +70,12 @@ impl Printer {
             let mut out = anstream::stdout().lock();
             writeln!(out, "{text}").map_err(output_error)
         })
+    }
+
+    /// Writes JSON to standard output, a value or a line of many. Every character of its strings arrives, also those
+    /// that [`Self::line`] would take for a part of a colour and drop.
+    pub fn json(&self, json: impl Display) -> anyhow::Result<()> {
+        self.line(escape_json(&json.to_string()))
     }
 
     /// Writes data to standard output as it is and flushes it, so that a stream of pieces is seen as it grows.

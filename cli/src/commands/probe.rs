@@ -11,10 +11,14 @@ use crate::printer::Printer;
 
 /// One line of the output.
 #[derive(Debug, Serialize)]
-struct Probe {
+struct Probe<'r> {
+    /// The request as it was given.
+    input: &'r str,
+    /// Its tokens on its own, where nothing in it counts as a control token.
+    input_tokens: Vec<u32>,
     /// The request in the model's chat template.
     prompt: String,
-    /// Its tokens.
+    /// The tokens of the prompt, in which only the template's control tokens count as such.
     tokens: Vec<u32>,
     /// For the token after them, the whole vocabulary.
     logits: Vec<f32>,
@@ -33,17 +37,17 @@ pub fn run(args: &ProbeArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     for request in requests_file::read(&args.requests)? {
         let probe = probe(&files, &decoder, &request.input, args.max_tokens)
             .with_context(|| request.place.clone())?;
-        printer.line(serde_json::to_string(&probe)?)?;
+        printer.json(serde_json::to_string(&probe)?)?;
     }
     Ok(ExitStatus::Success)
 }
 
-fn probe(
+fn probe<'r>(
     files: &ModelFiles,
     decoder: &Decoder,
-    input: &str,
+    input: &'r str,
     max_tokens: usize,
-) -> anyhow::Result<Probe> {
+) -> anyhow::Result<Probe<'r>> {
     let template = files
         .chat_template
         .as_ref()
@@ -69,6 +73,8 @@ fn probe(
         }
     }
     Ok(Probe {
+        input,
+        input_tokens: tokenizer.encode(input, false),
         prompt: template.render(&messages, true, "", "")?,
         text: tokenizer.decode(&greedy),
         tokens,

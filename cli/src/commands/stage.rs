@@ -78,7 +78,7 @@ pub async fn run(
         }
     };
     if args.json {
-        printer.line(report.to_json()?)?;
+        printer.json(report.to_json()?)?;
     } else {
         crate::report::summary::print(&report, &workdir, printer)?;
     }

@@ -43,7 +43,7 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
             let traces = open(workdir).await?.list_traces(&filter).await?;
             if *json {
                 for trace in &traces {
-                    printer.line(serde_json::to_string(trace)?)?;
+                    printer.json(serde_json::to_string(trace)?)?;
                 }
             } else {
                 printer.line(table(&traces))?;
@@ -63,7 +63,7 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
             let failures = open(workdir).await?.failures(&filter).await?;
             if *json {
                 for failure in &failures {
-                    printer.line(serde_json::to_string(failure)?)?;
+                    printer.json(serde_json::to_string(failure)?)?;
                 }
             } else {
                 printer.line(failure_table(&failures))?;
@@ -72,7 +72,7 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
         TracesCommand::Show { id, workdir, json } => {
             let trace = open(workdir).await?.trace(id).await?;
             if *json {
-                printer.line(serde_json::to_string_pretty(&trace)?)?;
+                printer.json(serde_json::to_string_pretty(&trace)?)?;
             } else {
                 printer.line(page(&trace))?;
             }

@@ -156,7 +156,7 @@ fn seconds(limits: &Limits, estimate: &Estimate) -> Option<f64> {
 pub fn print(estimates: &[Estimate], json: bool, printer: &Printer) -> anyhow::Result<()> {
     if json {
         for estimate in estimates {
-            printer.line(serde_json::to_string(estimate)?)?;
+            printer.json(serde_json::to_string(estimate)?)?;
         }
         return Ok(());
     }

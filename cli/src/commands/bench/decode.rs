@@ -32,7 +32,7 @@ pub fn run(args: &BenchDecodeArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let measured = decode(&decoder, sequences, prompt, new)?;
     let peak = peak_resident_bytes();
     if *json {
-        printer.line(to_json(&measured, sequences, prompt, new, peak))?;
+        printer.json(to_json(&measured, sequences, prompt, new, peak))?;
     } else {
         printer.line(format_args!(
             "{sequences} sequences, {prompt} prompt tokens, {new} new tokens each\n\

@@ -52,7 +52,7 @@ pub fn run(args: &BenchRequestsArgs, printer: &Printer) -> anyhow::Result<ExitSt
         peak_rss_bytes: peak_resident_bytes(),
     };
     if args.json {
-        printer.line(serde_json::to_string(&measured)?)?;
+        printer.json(serde_json::to_string(&measured)?)?;
     } else {
         printer.line(measured.to_text())?;
     }
