@@ -61,14 +61,14 @@ pub fn run(args: &BenchRequestsArgs, printer: &Printer) -> anyhow::Result<ExitSt
 
 impl RequestsBench {
     fn to_text(&self) -> String {
-        let mut text = format!(
+        let speed = format!(
             "{} requests\nspeed    {:.0} requests, {:.0} tokens a second",
             self.requests, self.requests_per_second, self.tokens_per_second
         );
-        if let Some(bytes) = self.peak_rss_bytes {
-            text += &format!("\nmemory   {} at its peak", text::size(bytes));
+        match self.peak_rss_bytes {
+            Some(bytes) => format!("{speed}\nmemory   {} at its peak", text::size(bytes)),
+            None => speed,
         }
-        text
     }
 }
 

@@ -100,18 +100,16 @@ impl Measuring<'_> {
         cancel: &CancellationToken,
     ) -> anyhow::Result<(Vec<String>, Scored)> {
         let student = &measured.student;
-        let (texts, tokens, seconds): (Vec<String>, usize, f64) = match self.choices {
-            Some(choices) => {
+        let (texts, tokens, seconds): (Vec<String>, usize, f64) =
+            if let Some(choices) = self.choices {
                 let labelled = student.label(&self.inputs, choices, cancel)?;
                 let text = |&label: &usize| choices[label].clone();
                 let texts = labelled.labels.iter().map(text).collect();
                 (texts, labelled.tokens, labelled.seconds)
-            }
-            None => {
+            } else {
                 let answers = student.answer(&self.inputs, self.max_tokens, cancel)?;
                 (answers.texts, answers.tokens, answers.seconds)
-            }
-        };
+            };
         let memory = measured.memory_alone(&self.inputs, self.choices, self.max_tokens)?;
         let scored = Scored::accuracy(name, &labels.numbers(&texts), expected)
             .timed(seconds, Some(tokens))
