@@ -38,7 +38,13 @@ pub struct GlobalArgs {
     #[arg(long, global = true)]
     pub offline: bool,
     /// Where downloads are kept (default: `limbeck` in the user's cache folder)
-    #[arg(long, global = true, value_name = "DIR", env = "LIMBECK_CACHE_DIR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "LIMBECK_CACHE_DIR",
+        hide_env_values = true
+    )]
     pub cache_dir: Option<PathBuf>,
 }
 
