@@ -40,7 +40,13 @@ pub struct GlobalArgs {
     #[arg(long, global = true)]
     pub offline: bool,
     /// Where downloads are kept (default: `limbeck` in the user's cache folder)
-    #[arg(long, global = true, value_name = "DIR", env = "LIMBECK_CACHE_DIR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "LIMBECK_CACHE_DIR",
+        hide_env_values = true
+    )]
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -267,22 +273,53 @@ pub struct BenchArgs {
 pub enum BenchCommand {
     /// Prompt processing and decoding of a model, in tokens a second
     #[command(after_help = "Example:\n  limbeck bench decode model.gguf --sequences 32")]
-    Decode {
-        /// A GGUF file or a Hugging Face folder
-        model: PathBuf,
-        /// Sequences decoded at once
-        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
-        sequences: u16,
-        /// Tokens of each prompt
-        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
-        prompt: u16,
-        /// Tokens decoded after it
-        #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
-        new: u16,
-        /// JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
+    Decode(BenchDecodeArgs),
+    /// A model that answers requests and does nothing else: requests a second and memory
+    #[command(
+        after_help = "Example:\n  limbeck bench requests runs/support-sentiment/student --requests requests.jsonl --choice positive --choice negative"
+    )]
+    Requests(BenchRequestsArgs),
+}
+
+/// Arguments of `bench decode`.
+#[derive(Debug, Args)]
+pub struct BenchDecodeArgs {
+    /// A GGUF file or a Hugging Face folder
+    pub model: PathBuf,
+    /// Sequences decoded at once
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub sequences: u16,
+    /// Tokens of each prompt
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub prompt: u16,
+    /// Tokens decoded after it
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
+    pub new: u16,
+    /// JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `bench requests`.
+#[derive(Debug, Args)]
+pub struct BenchRequestsArgs {
+    /// A GGUF file or a Hugging Face folder
+    pub model: PathBuf,
+    /// JSON lines, each with an `input` that is rendered by the model's chat template
+    #[arg(long, value_name = "FILE")]
+    pub requests: PathBuf,
+    /// One of the answers to choose from; without any, answers are written
+    #[arg(long, value_name = "TEXT")]
+    pub choice: Vec<String>,
+    /// The most tokens of an answer that is written
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_tokens: u16,
+    /// Requests answered at once
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrent: u16,
+    /// JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `probe`.

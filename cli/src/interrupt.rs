@@ -6,41 +6,68 @@ use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
 /// A token that the first Ctrl-C (or termination signal) cancels. The second ends the process.
+///
+/// Must be called inside the runtime. Where signals cannot be heard, nothing ever cancels the token.
 pub fn on_ctrl_c(printer: &Printer) -> CancellationToken {
     let cancel = CancellationToken::new();
+    // Listened to from here on and by the same ear: what comes before or between the two waits is kept for the next.
+    let Ok(mut signals) = Signals::listen() else {
+        return cancel;
+    };
     let (token, printer) = (cancel.clone(), printer.clone());
     tokio::spawn(async move {
-        asked_to_stop().await;
+        signals.next().await;
         token.cancel();
-        printer.status(
-            "stopping: what is in flight is finished and kept; press Ctrl-C again to stop at once",
-        );
-        asked_to_stop().await;
+        // Beside the waiting: a terminal that takes nothing more must not keep the second signal from being heard.
+        tokio::task::spawn_blocking(move || {
+            printer.status(
+                "stopping: what is in flight is finished and kept; press Ctrl-C again to stop at once",
+            );
+        });
+        signals.next().await;
         std::process::exit(ExitStatus::Interrupted.code().into());
     });
     cancel
 }
 
+/// The signals that ask to stop.
 #[cfg(unix)]
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return ctrl_c().await;
-    };
-    tokio::select! {
-        () = ctrl_c() => {}
-        _ = terminate.recv() => {}
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next of them. Dropping the future loses none.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
-#[cfg(not(unix))]
-async fn asked_to_stop() {
-    ctrl_c().await;
-}
+/// The signals that ask to stop.
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
 
-/// Where signals cannot be heard at all, nothing ever asks to stop.
-async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    /// Waits for the next of them. Dropping the future loses none.
+    async fn next(&mut self) {
+        self.0.recv().await;
     }
 }

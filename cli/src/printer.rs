@@ -4,6 +4,8 @@
 //! (`limbeck traces list | head`) is success, as for every tool in a pipe. Progress bars and lines share one
 //! [`MultiProgress`], so that a line never lands in the middle of a bar.
 
+mod hint;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::error::Error;
@@ -15,6 +17,10 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::json;
 
 use crate::exit_status::ExitStatus;
+use crate::text::escape_json;
+use hint::Hint;
+pub use hint::WithHint;
+
 pub use crate::text::{sanitize_line, sanitize_terminal};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -69,6 +75,12 @@ impl Printer {
             let mut out = anstream::stdout().lock();
             writeln!(out, "{text}").map_err(output_error)
         })
+    }
+
+    /// Writes JSON to standard output, a value or a line of many. Every character of its strings arrives, also those
+    /// that [`Self::line`] would take for a part of a colour and drop.
+    pub fn json(&self, json: impl Display) -> anyhow::Result<()> {
+        self.line(escape_json(&json.to_string()))
     }
 
     /// Writes data to standard output as it is and flushes it, so that a stream of pieces is seen as it grows.
@@ -175,42 +187,6 @@ fn output_error(error: io::Error) -> anyhow::Error {
     }
 }
 
-/// An error together with what its reader can do about it.
-#[derive(Debug)]
-pub struct Hint {
-    hint: String,
-    source: anyhow::Error,
-}
-
-impl Display for Hint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(&self.source, f)
-    }
-}
-
-impl Error for Hint {
-    // The wrapped error itself, not its cause: it stays findable by its type. `Explained` skips the wrapper.
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.source.as_ref())
-    }
-}
-
-/// Attaches hints to errors.
-pub trait WithHint<T> {
-    /// What the reader can do about the error; printed as `hint: …` after the causes.
-    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T>;
-}
-
-impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
-    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|error| {
-            let source = error.into();
-            let hint = hint.into();
-            anyhow::Error::new(Hint { hint, source })
-        })
-    }
-}
-
 /// An error taken apart for printing: messages outermost first, hints.
 struct Explained {
     messages: Vec<String>,
@@ -237,6 +213,7 @@ impl Explained {
             if messages.last().is_none_or(|last| !last.ends_with(&message)) {
                 messages.push(message);
             }
+            hints.extend(hint::of_library(cause).map(str::to_owned));
         }
         let mut said = HashSet::new();
         hints.retain(|hint| said.insert(hint.clone()));
@@ -287,6 +264,7 @@ mod tests {
 
     use anyhow::{Context, anyhow};
     use expect_test::{Expect, expect};
+    use limbeck_store::StoreError;
 
     use super::*;
 
@@ -331,6 +309,19 @@ mod tests {
                 error: cannot ask
                   Caused by: the batch is full
                 hint: wait"]],
+        );
+    }
+
+    #[test]
+    fn an_error_of_a_library_brings_its_hint() {
+        let path = "runs/a/limbeck.db".into();
+        let error = anyhow::Error::from(StoreError::Locked { path }).context("cannot begin");
+        check(
+            &error,
+            &expect![[r"
+                error: cannot begin
+                  Caused by: the store `runs/a/limbeck.db` is in use by another limbeck process
+                hint: wait for the other command on this work folder to end, or use another `--workdir`"]],
         );
     }
 

@@ -51,6 +51,23 @@ pub fn reveal(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// `json` with those characters as `\u` escapes, which mean the same: they can only be inside its strings.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_unsafe) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if is_unsafe(character) {
+            let units = character.encode_utf16(&mut [0; 2]).to_vec();
+            escaped.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 /// Whether a character acts on what shows it instead of being shown.
 ///
 /// Joiners (U+200C, U+200D) and variation selectors stay: emoji and several scripts are spelled with them.
@@ -132,6 +149,8 @@ pub fn duration(span: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
@@ -168,6 +187,25 @@ mod tests {
             "a␛[1m␀b⟨U+202E⟩c␡\nd⟨U+0085⟩"
         );
         assert!(matches!(reveal("plain\n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn escaped_json_means_the_same_and_acts_on_nothing() {
+        let hostile = "a\u{7f}b\u{9b}31m \u{202e}\u{e0041} \x1b[1m\r\n \"naïve\" 👩‍👩‍👧";
+        let value = serde_json::json!({ hostile: [hostile] });
+        for json in [
+            value.to_string(),
+            serde_json::to_string_pretty(&value).unwrap(),
+        ] {
+            let escaped = escape_json(&json);
+            assert!(!escaped.chars().any(is_unsafe), "{escaped}");
+            let read: serde_json::Value = serde_json::from_str(&escaped).unwrap();
+            assert_eq!(read, value);
+        }
+        assert!(matches!(
+            escape_json("{\n  \"naïve\": 1\n}"),
+            Cow::Borrowed(_)
+        ));
     }
 
     #[test]

@@ -6,7 +6,10 @@ use limbeck_model::{ChatMessage, ChatTemplate};
 
 fuzz_target!(|source: &str| {
     if let Ok(template) = ChatTemplate::new(source) {
-        let messages = [ChatMessage::new("system", "Be kind."), ChatMessage::new("user", " hello\n")];
+        let messages = [
+            ChatMessage::new("system", "Be kind."),
+            ChatMessage::new("user", " hello\n"),
+        ];
         let _ = template.render(&messages, true, "<s>", "</s>");
     }
 });

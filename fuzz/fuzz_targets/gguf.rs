@@ -11,7 +11,10 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = Tokenizer::from_gguf(&file);
     if let Ok(config) = file.config() {
         let _ = file.check_tensors(&config);
-        for name in ["model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight"] {
+        for name in [
+            "model.embed_tokens.weight",
+            "model.layers.0.self_attn.q_proj.weight",
+        ] {
             let _ = file.load(name);
         }
     }

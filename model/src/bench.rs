@@ -21,7 +21,8 @@ pub struct DecodeBench {
 }
 
 /// Reads prompts of `prompt` tokens for `sequences` sequences, then decodes `new` tokens of each, one of every sequence
-/// at a step, with all their logits: the work of `bench/decode_llamacpp.py`, through the passes that requests take.
+/// at a step, with all their logits, through the passes that requests take. `tests/llama-cpp/bench_decode.py` has
+/// llama.cpp do the same.
 ///
 /// # Errors
 /// All three counts must be at least 1, and `prompt + new` must fit the context.

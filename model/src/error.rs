@@ -22,6 +22,15 @@ pub enum ModelError {
         /// The path that was given.
         path: PathBuf,
     },
+    /// What the file holds makes no model.
+    #[error("`{path}` cannot be used")]
+    Unusable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Which part, and why.
+        #[source]
+        source: Box<ModelError>,
+    },
     /// The file does not start with `GGUF`.
     #[error("`{path}` is not a GGUF file: it starts with the bytes {found:02x?}, expected `GGUF`")]
     NotGguf {
@@ -195,6 +204,21 @@ impl ModelError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
+    }
+
+    /// Names the file in errors about what it holds, which do not know where that came from.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Config { .. }
+            | Self::Tensor { .. }
+            | Self::Tokenizer { .. }
+            | Self::PreTokenizer { .. }
+            | Self::ChatTemplate { .. } => Self::Unusable {
+                path: path.to_owned(),
+                source: Box::new(self),
+            },
+            named => named,
+        }
     }
 
     /// A [`ModelError::Malformed`] at `path`.

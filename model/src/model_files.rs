@@ -31,10 +31,11 @@ impl ModelFiles {
     /// Opens a `.gguf` file or a folder in Hugging Face's layout, and checks that its parts fit together.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let files = if path.is_dir() {
-            Self::open_folder(path)?
+            Self::open_folder(path)
         } else {
-            Self::open_gguf(path)?
-        };
+            Self::open_gguf(path)
+        }
+        .map_err(|error| error.in_file(path))?;
         let (tokens, rows) = (files.tokenizer.vocab_size(), files.config.vocab_size);
         if tokens > rows {
             return Err(ModelError::malformed(
@@ -67,7 +68,8 @@ impl ModelFiles {
             });
         }
         let json = read_json(&config_path)?;
-        let config = ModelConfig::from_hugging_face(&json)?;
+        let config =
+            ModelConfig::from_hugging_face(&json).map_err(|error| error.in_file(&config_path))?;
         let weights = SafetensorsFile::open_folder(folder)?;
         weights.check_tensors(&config)?;
         let text = |key: &str| {

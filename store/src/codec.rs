@@ -118,11 +118,13 @@ fn quantise(log_probability: f32) -> u32 {
 }
 
 fn restore(steps: u32) -> f32 {
-    if steps == IMPOSSIBLE {
+    // Adding 0 turns -0 into 0.
+    let log_probability = (-f64::from(steps) / STEPS_PER_NAT + 0.0) as f32;
+    // The numbers just below `IMPOSSIBLE` round to it in f32, and would be written as it.
+    if quantise(log_probability) == IMPOSSIBLE {
         return f32::NEG_INFINITY;
     }
-    // Adding 0 turns -0 into 0.
-    (-f64::from(steps) / STEPS_PER_NAT + 0.0) as f32
+    log_probability
 }
 
 fn write_varint(mut number: u32, out: &mut Vec<u8>) {
@@ -256,6 +258,17 @@ mod tests {
             decode(&[1, 0x80, 0x80, 0x80, 0x80, 0x80, 0]),
             Err(CodecError::Overflow)
         );
+    }
+
+    #[test]
+    fn every_number_is_written_as_it_was_read() {
+        let edges = (IMPOSSIBLE - 300..=IMPOSSIBLE).chain((1 << 24) - 3..(1 << 24) + 3);
+        for steps in edges.chain([0, 1, 4096]) {
+            let read = restore(steps);
+            assert_eq!(restore(quantise(read)), read, "{steps}");
+        }
+        assert_eq!(restore(IMPOSSIBLE - 1), f32::NEG_INFINITY);
+        assert_eq!(restore(IMPOSSIBLE - 255), -1_048_575.94);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod chat;
 pub mod completions;
 pub mod init;
 pub mod probe;
+mod requests_file;
 pub mod stage;
 pub mod teachers;
 pub mod traces;

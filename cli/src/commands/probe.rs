@@ -1,27 +1,24 @@
 //! `limbeck probe`: what a model computes, in numbers that another runtime can be held against.
 
-use std::fs;
-
 use anyhow::Context;
 use limbeck_model::{ChatMessage, Decoder, ModelFiles, Precision};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::requests_file;
 use crate::args::ProbeArgs;
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, WithHint};
-
-/// One line of the requests.
-#[derive(Debug, Deserialize)]
-struct Request {
-    input: String,
-}
+use crate::printer::Printer;
 
 /// One line of the output.
 #[derive(Debug, Serialize)]
-struct Probe {
+struct Probe<'r> {
+    /// The request as it was given.
+    input: &'r str,
+    /// Its tokens on its own, where nothing in it counts as a control token.
+    input_tokens: Vec<u32>,
     /// The request in the model's chat template.
     prompt: String,
-    /// Its tokens.
+    /// The tokens of the prompt, in which only the template's control tokens count as such.
     tokens: Vec<u32>,
     /// For the token after them, the whole vocabulary.
     logits: Vec<f32>,
@@ -37,30 +34,20 @@ struct Probe {
 pub fn run(args: &ProbeArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let files = ModelFiles::open(&args.model)?;
     let decoder = Decoder::load(&files.config, files.weights.as_ref(), Precision::F32)?;
-    let path = &args.requests;
-    let requests =
-        fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    for (index, line) in requests
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
-        let place = || format!("`{}`, line {}", path.display(), index + 1);
-        let request: Request = serde_json::from_str(line)
-            .with_context(place)
-            .hint("each line is a JSON object with a text `input`")?;
-        let probe = probe(&files, &decoder, &request.input, args.max_tokens).with_context(place)?;
-        printer.line(serde_json::to_string(&probe)?)?;
+    for request in requests_file::read(&args.requests)? {
+        let probe = probe(&files, &decoder, &request.input, args.max_tokens)
+            .with_context(|| request.place.clone())?;
+        printer.json(serde_json::to_string(&probe)?)?;
     }
     Ok(ExitStatus::Success)
 }
 
-fn probe(
+fn probe<'r>(
     files: &ModelFiles,
     decoder: &Decoder,
-    input: &str,
+    input: &'r str,
     max_tokens: usize,
-) -> anyhow::Result<Probe> {
+) -> anyhow::Result<Probe<'r>> {
     let template = files
         .chat_template
         .as_ref()
@@ -86,6 +73,8 @@ fn probe(
         }
     }
     Ok(Probe {
+        input,
+        input_tokens: tokenizer.encode(input, false),
         prompt: template.render(&messages, true, "", "")?,
         text: tokenizer.decode(&greedy),
         tokens,

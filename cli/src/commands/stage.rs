@@ -68,7 +68,7 @@ pub async fn run(
         crate::pipeline::estimate::print(&estimates, args.json, printer)?;
         return Ok(ExitStatus::Success);
     }
-    let report = match pipeline.run(until).await? {
+    let report = match Box::pin(pipeline.run(until)).await? {
         Ended::Done(report) => report,
         Ended::Interrupted => {
             printer.status(
@@ -78,7 +78,7 @@ pub async fn run(
         }
     };
     if args.json {
-        printer.line(report.to_json()?)?;
+        printer.json(report.to_json()?)?;
     } else {
         crate::report::summary::print(&report, &workdir, printer)?;
     }

@@ -1,5 +1,6 @@
 //! `limbeck teachers`: whether the teachers of a recipe answer.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -48,9 +49,10 @@ pub async fn run(
         if !said.answered {
             status = ExitStatus::CheckFailed;
         }
-        match json {
-            true => printer.line(said.json)?,
-            false => printer.line(said.text)?,
+        if *json {
+            printer.line(said.json)?;
+        } else {
+            printer.line(said.text)?;
         }
     }
     Ok(status)
@@ -113,7 +115,8 @@ impl Said {
                     trace.completion_tokens
                 );
                 if let Some(cost) = cost {
-                    text.push_str(&format!(", {:.6} USD", limbeck_teacher::usd(cost)));
+                    // Writing to a string cannot fail.
+                    let _ = write!(text, ", {:.6} USD", limbeck_teacher::usd(cost));
                 }
                 let json = json!({
                     "teacher": name, "answered": true, "model": model, "text": trace.text,
@@ -132,7 +135,7 @@ impl Said {
                 let why = format!("{:#}", anyhow::Error::new(error));
                 let mut text = format!("{name}: {}", sanitize_line(&why));
                 if let Some(hint) = &hint {
-                    text.push_str(&format!("\n  hint: {hint}"));
+                    let _ = write!(text, "\n  hint: {hint}");
                 }
                 let json = json!({
                     "teacher": name, "answered": false, "kind": kind, "error": why, "hint": hint,
@@ -158,13 +161,14 @@ impl Said {
 }
 
 fn question(chat: bool) -> Ask {
-    let body = match chat {
-        true => PromptBody::Chat {
+    let body = if chat {
+        PromptBody::Chat {
             messages: vec![Message::new("user", QUESTION)],
-        },
-        false => PromptBody::Completion {
+        }
+    } else {
+        PromptBody::Completion {
             text: QUESTION.to_owned(),
-        },
+        }
     };
     Ask {
         prompt: Prompt::new(body, QUESTION, "main", "check", 1),

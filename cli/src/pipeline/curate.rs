@@ -110,7 +110,7 @@ impl Pipeline {
     }
 }
 
-fn candidate(record: TraceRecord) -> Candidate {
+pub(super) fn candidate(record: TraceRecord) -> Candidate {
     let choices = record
         .choice_log_probabilities
         .map(|log_probabilities| ChoiceDistribution {

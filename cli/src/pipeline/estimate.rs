@@ -14,7 +14,7 @@ use crate::printer::Printer;
 use crate::recipe::TeacherSection;
 use crate::text;
 
-/// Tokens that a service adds to a prompt at most, and bytes that make a token in most texts.
+/// Bytes that make a token in most texts.
 const BYTES_OF_A_TOKEN: u64 = 4;
 
 /// What one teacher would be asked.
@@ -73,9 +73,10 @@ impl Pipeline {
         samples: u32,
         estimate: &mut Estimate,
     ) -> anyhow::Result<()> {
-        let key = match section.is_local() {
-            true => self.local_key(section).await?,
-            false => load_service(section, &self.printer)?.key(),
+        let key = if section.is_local() {
+            self.local_key(section).await?
+        } else {
+            load_service(section, &self.printer)?.key()
         };
         let parameters = self.recipe.harvest()?.parameters();
         let output = match &self.recipe.harvest()?.choices {
@@ -128,43 +129,34 @@ impl Pipeline {
 
 /// The longest that any of the limits makes it take.
 fn seconds(limits: &Limits, estimate: &Estimate) -> Option<f64> {
-    let both = estimate.input_tokens + estimate.output_tokens;
-    let (minute, day) = (60.0, 86_400.0);
-    [
-        (limits.requests_per_minute, estimate.requests, minute),
-        (
-            limits.input_tokens_per_minute,
-            estimate.input_tokens,
-            minute,
-        ),
-        (
-            limits.output_tokens_per_minute,
-            estimate.output_tokens,
-            minute,
-        ),
-        (limits.tokens_per_minute, both, minute),
-        (limits.requests_per_day, estimate.requests, day),
-        (limits.tokens_per_day, both, day),
-    ]
-    .into_iter()
-    .filter_map(|(limit, amount, span)| {
-        let limit = limit? as f64;
-        // A day's allowance may be used as soon as the day begins.
-        let spans = if span == day {
-            (amount as f64 / limit).ceil() - 1.0
-        } else {
-            amount as f64 / limit
-        };
-        Some(spans.max(0.0) * span)
-    })
-    .reduce(f64::max)
+    let (requests, input) = (estimate.requests, estimate.input_tokens);
+    let both = input + estimate.output_tokens;
+    let of_a_minute = [
+        (limits.requests_per_minute, requests),
+        (limits.input_tokens_per_minute, input),
+        (limits.output_tokens_per_minute, estimate.output_tokens),
+        (limits.tokens_per_minute, both),
+    ];
+    let of_a_day = [
+        (limits.requests_per_day, requests),
+        (limits.tokens_per_day, both),
+    ];
+    let spans = |(limit, amount): (Option<u64>, u64)| Some(amount as f64 / limit? as f64);
+    let minutes = of_a_minute.into_iter().filter_map(spans);
+    let days = of_a_day.into_iter().filter_map(spans);
+    // A day's allowance may be used as soon as the day begins.
+    let days = days.map(|days| (days.ceil() - 1.0).max(0.0));
+    minutes
+        .map(|minutes| minutes * 60.0)
+        .chain(days.map(|days| days * 86_400.0))
+        .reduce(f64::max)
 }
 
 /// Prints estimates as a table, or as JSON.
 pub fn print(estimates: &[Estimate], json: bool, printer: &Printer) -> anyhow::Result<()> {
     if json {
         for estimate in estimates {
-            printer.line(serde_json::to_string(estimate)?)?;
+            printer.json(serde_json::to_string(estimate)?)?;
         }
         return Ok(());
     }

@@ -6,7 +6,7 @@ mod labels;
 mod stories;
 mod student;
 
-use limbeck_store::{Dataset, TraceRecord};
+use limbeck_store::{Curation, Dataset, TraceRecord};
 use limbeck_student::evaluate::{Metric, Scored, judge};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -45,6 +45,8 @@ struct TeacherSide {
     records: Vec<Option<TraceRecord>>,
     answers: SuiteAnswers,
     prior: limbeck_store::PriorCorrectionFit,
+    /// The recipe's checks that may shorten an answer: what the student is measured on is cut as what it learns from.
+    repairs: Curation,
 }
 
 /// What came of one suite before the gate is judged.
@@ -77,7 +79,7 @@ impl Pipeline {
             return Ok(Finished { dir, outcome });
         }
         let work = self.measure(curated, trained);
-        let outcome = self.recorded("evaluate", &dir, work).await?;
+        let outcome = Box::pin(self.recorded("evaluate", &dir, work)).await?;
         Ok(Finished { dir, outcome })
     }
 
@@ -107,9 +109,7 @@ impl Pipeline {
             if index == 0 {
                 outcome.samples = measuring.samples(&measured);
             }
-            outcome
-                .suites
-                .push(self.judged(section, &measuring, measured).await?);
+            outcome.suites.push(self.judged(section, measured).await?);
             bar.inc(1);
         }
         finish(&bar, &outcome);
@@ -129,10 +129,19 @@ impl Pipeline {
         {
             answers.asking = asked.asking;
         }
+        let checks = &self.recipe.curate()?.check;
         Ok(TeacherSide {
             records: self.suite_records(&suites[index]).await?,
             answers,
             prior: curated.outcome.prior.clone(),
+            repairs: Curation {
+                checks: checks
+                    .iter()
+                    .filter(|check| check.repairs())
+                    .cloned()
+                    .collect(),
+                ..Curation::default()
+            },
         })
     }
 
@@ -167,7 +176,6 @@ impl Pipeline {
     async fn judged(
         &self,
         section: &EvaluateSection,
-        measuring: &Measuring<'_>,
         measured: Measured,
     ) -> anyhow::Result<report::Suite> {
         let Measured {
@@ -193,7 +201,7 @@ impl Pipeline {
         Ok(report::Suite {
             name: section.name.clone(),
             metric: section.metric.into(),
-            n: measuring.inputs.len() as u64,
+            n: student.n as u64,
             source: Some(report::SourceIdentity {
                 source: section.suite.source.clone(),
                 sha256: file.map(|(_, file)| file.sha256.clone()),

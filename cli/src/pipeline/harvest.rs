@@ -70,10 +70,11 @@ impl Pipeline {
     pub(super) async fn harvest(&self) -> anyhow::Result<Finished<Outcome>> {
         let material = self.material().await?;
         let inputs = material.inputs(self)?;
-        let retry = !self.options.retry_failed.is_empty() && !self.options.only_look;
-        let revision = match retry {
-            true => self.work.stage("harvest", &inputs)?.reopen::<Outcome>()?,
-            false => None,
+        let retry = !self.options.only_look && self.has_failed_so().await?;
+        let revision = if retry {
+            self.work.stage("harvest", &inputs)?.reopen::<Outcome>()?
+        } else {
+            None
         };
         let revision = revision.map_or(0, |outcome| outcome.revision + 1);
         let (dir, done) = self.stage::<Outcome>("harvest", &inputs)?;
@@ -84,6 +85,29 @@ impl Pipeline {
             .recorded("harvest", &dir, self.ask_everything(revision))
             .await?;
         Ok(Finished { dir, outcome })
+    }
+
+    /// Whether any question failed in a way that is to be asked again.
+    async fn has_failed_so(&self) -> anyhow::Result<bool> {
+        let asked_again = &self.options.retry_failed;
+        if asked_again.is_empty() {
+            return Ok(false);
+        }
+        let kinds = self.store.failure_kinds().await?;
+        for kind in asked_again.iter().filter(|kind| !kinds.contains_key(*kind)) {
+            let known: Vec<String> = kinds
+                .iter()
+                .map(|(kind, count)| format!("{count} as `{kind}`"))
+                .collect();
+            let known = if known.is_empty() {
+                "none failed".to_owned()
+            } else {
+                format!("{} did", known.join(", "))
+            };
+            self.printer
+                .warning(format_args!("no question failed as `{kind}`; {known}"));
+        }
+        Ok(asked_again.iter().any(|kind| kinds.contains_key(kind)))
     }
 
     async fn ask_everything(&self, revision: u32) -> anyhow::Result<Outcome> {

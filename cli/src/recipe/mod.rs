@@ -288,5 +288,7 @@ impl Document {
 #[cfg(test)]
 mod mistakes_tests;
 #[cfg(test)]
+mod service_mistakes_tests;
+#[cfg(test)]
 #[path = "recipe_tests.rs"]
 mod tests;

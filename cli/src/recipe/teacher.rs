@@ -174,6 +174,7 @@ impl Default for RetrySection {
 /// `timeout` of a teacher, all in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "a recipe's keys say their unit")]
 pub struct TimeoutSection {
     /// For a connection.
     pub connect_s: f64,

@@ -12,7 +12,7 @@ const QUERIES: usize = 24;
 /// Consecutive rows of a pass that belong to one sequence.
 struct Span {
     sequence: usize,
-    /// Positions of that sequence after its prefix that the first row may look at.
+    /// Positions in that sequence's own blocks that the first row may look at.
     visible: usize,
     rows: usize,
 }
@@ -56,7 +56,7 @@ impl AttentionPlan {
                 let rows = (tile_rows - tile.rows).min(length - done);
                 tile.spans.push(Span {
                     sequence,
-                    visible: cache.own() + done + 1,
+                    visible: cache.in_own_blocks() + done + 1,
                     rows,
                 });
                 tile.rows += rows;
@@ -134,9 +134,8 @@ impl AttentionPlan {
         let mut queries = QueryTile::new(queries, self.head_dim, out);
 
         let mut visible = Vec::with_capacity(tile.rows * group);
-        for (block, positions) in caches[tile.spans[0].sequence].prefix_blocks(layer, head) {
-            visible.clear();
-            visible.resize(tile.rows * group, positions);
+        visible.resize(tile.rows * group, BLOCK);
+        for block in caches[tile.spans[0].sequence].prefix_blocks(layer, head) {
             queries.absorb(0, &visible, block.keys, block.values);
         }
         let mut first = 0;

@@ -122,6 +122,10 @@ impl std::fmt::Debug for Prefix {
 pub(crate) struct BlockPool(Vec<Block>);
 
 /// Everything one sequence has read: a shared prefix, then positions of its own.
+///
+/// Blocks begin at multiples of [`BLOCK`] whether or not there is a prefix: a softmax that is taken block by block
+/// comes out the same to the last bit only if the blocks are the same. So the prefix's whole blocks are shared, and
+/// the positions of its last, partial one are copied to the front of the sequence's own first block.
 pub(crate) struct KeyValueCache {
     shape: CacheShape,
     prefix: Option<Arc<Prefix>>,
@@ -151,9 +155,9 @@ impl KeyValueCache {
         self.prefix_len() + self.own
     }
 
-    /// Positions read after the prefix.
-    pub(crate) fn own(&self) -> usize {
-        self.own
+    /// Positions in [`Self::own_blocks`]: those copied from the prefix and those read after it.
+    pub(crate) fn in_own_blocks(&self) -> usize {
+        self.copied() + self.own
     }
 
     /// Forgets what was read after the first `own` positions that follow the prefix.
@@ -164,15 +168,22 @@ impl KeyValueCache {
 
     /// Makes room for `count` more positions.
     pub(crate) fn reserve(&mut self, count: usize, pool: &mut BlockPool) {
-        while self.blocks.len() * BLOCK < self.own + count {
+        while self.blocks.len() * BLOCK < self.in_own_blocks() + count {
             let fresh = || Block(vec![0.0; self.shape.block_values()].into());
-            self.blocks.push(pool.0.pop().unwrap_or_else(fresh));
+            let mut block = pool.0.pop().unwrap_or_else(fresh);
+            if self.blocks.is_empty()
+                && self.copied() > 0
+                && let Some(partial) = self.prefix.as_ref().and_then(|p| p.blocks.last())
+            {
+                block.0.copy_from_slice(&partial.0);
+            }
+            self.blocks.push(block);
         }
     }
 
     /// Writes one layer's keys and values of a position that `reserve` made room for and `advance` will count.
     pub(crate) fn write(&mut self, layer: usize, ahead: usize, keys: &[f32], values: &[f32]) {
-        let index = self.own + ahead;
+        let index = self.in_own_blocks() + ahead;
         self.blocks[index / BLOCK].write(self.shape, layer, index % BLOCK, keys, values);
     }
 
@@ -190,23 +201,19 @@ impl KeyValueCache {
         }
     }
 
-    /// The prefix's blocks with the number of positions that each holds.
+    /// The prefix's whole blocks.
     pub(crate) fn prefix_blocks(
         &self,
         layer: usize,
         head: usize,
-    ) -> impl Iterator<Item = (BlockView<'_>, usize)> {
+    ) -> impl Iterator<Item = BlockView<'_>> {
         let blocks = self.prefix.iter().flat_map(|prefix| &prefix.blocks);
-        let total = self.prefix_len();
-        blocks.enumerate().map(move |(i, block)| {
-            (
-                block.view(self.shape, layer, head),
-                (total - i * BLOCK).min(BLOCK),
-            )
-        })
+        blocks
+            .take(self.prefix_len() / BLOCK)
+            .map(move |block| block.view(self.shape, layer, head))
     }
 
-    /// The blocks after the prefix; positions count from its end.
+    /// The blocks after those.
     pub(crate) fn own_blocks(
         &self,
         layer: usize,
@@ -230,6 +237,11 @@ impl KeyValueCache {
     /// Gives the memory to later sequences.
     pub(crate) fn recycle(self, pool: &mut BlockPool) {
         pool.0.extend(self.blocks);
+    }
+
+    /// Positions of the prefix's last block where that is not whole.
+    fn copied(&self) -> usize {
+        self.prefix_len() % BLOCK
     }
 
     fn prefix_len(&self) -> usize {

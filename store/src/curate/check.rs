@@ -49,6 +49,12 @@ pub enum Check {
         #[serde(default)]
         repair: bool,
     },
+    /// Texts that go on after the sentences that were asked for: they are cut back to the first of them. None
+    /// is dropped.
+    Sentences {
+        /// The most sentences.
+        at_most: usize,
+    },
 }
 
 /// A check whose settings make no sense.
@@ -67,6 +73,9 @@ pub enum InvalidCheck {
         "the check `length` has no bound, expected at least one of `min_characters`, `max_characters`, `min_tokens`, `max_tokens`"
     )]
     NoBound,
+    /// No sentence at all.
+    #[error("`at_most` of the check `sentences` is 0, expected 1 or more")]
+    NoSentence,
     /// A lower bound above the upper one.
     #[error("the check `length` has a least of {min} {unit} and a most of {max}")]
     EmptyBand {
@@ -89,7 +98,13 @@ impl Check {
             Self::Duplicates { .. } => "duplicates",
             Self::EvaluationOverlap {} => "evaluation-overlap",
             Self::Finished { .. } => "finished",
+            Self::Sentences { .. } => "sentences",
         }
+    }
+
+    /// Whether it may shorten an answer. Such checks look at nothing but the answer itself.
+    pub fn repairs(&self) -> bool {
+        matches!(self, Self::Finished { .. } | Self::Sentences { .. })
     }
 
     /// Finds settings under which the check would drop everything or nothing by mistake.
@@ -130,7 +145,11 @@ impl Check {
                 }
                 Ok(())
             }
-            Self::Duplicates { .. } | Self::EvaluationOverlap {} | Self::Finished { .. } => Ok(()),
+            Self::Sentences { at_most: 0 } => Err(InvalidCheck::NoSentence),
+            Self::Duplicates { .. }
+            | Self::EvaluationOverlap {}
+            | Self::Finished { .. }
+            | Self::Sentences { .. } => Ok(()),
         }
     }
 }
@@ -152,6 +171,7 @@ mod tests {
             r#"{"kind":"duplicates","normalised":true}"#,
             r#"{"kind":"evaluation-overlap"}"#,
             r#"{"kind":"finished","repair":true}"#,
+            r#"{"kind":"sentences","at_most":4}"#,
         ];
         for json in cases {
             let read = check(json).unwrap();
@@ -179,6 +199,7 @@ mod tests {
             (r#"{"kind":"confidence","at_least":60}"#, "is 60, expected"),
             (r#"{"kind":"agreement","at_least":-1}"#, "is -1, expected"),
             (r#"{"kind":"length"}"#, "no bound"),
+            (r#"{"kind":"sentences","at_most":0}"#, "expected 1 or more"),
             (
                 r#"{"kind":"length","min_tokens":9,"max_tokens":3}"#,
                 "least of 9 tokens and a most of 3",

@@ -20,6 +20,7 @@ mod pool;
 mod prior;
 mod rows;
 mod sentence;
+mod sentences;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -155,6 +156,7 @@ fn judge(check: &Check, pool: &Pool, evaluation_inputs: &[String]) -> Vec<Judgem
         Check::Duplicates { normalised } => duplicates::judge(pool, *normalised),
         Check::EvaluationOverlap {} => evaluation_overlap::judge(pool, evaluation_inputs),
         Check::Finished { repair } => finished::judge(pool, *repair),
+        Check::Sentences { at_most } => sentences::judge(pool, *at_most),
     };
     // Checks that look at an item as a whole judge item by item.
     judgements.sort_by_key(|judgement| judgement.member);

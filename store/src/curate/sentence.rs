@@ -1,27 +1,33 @@
-//! Where a text that was cut off has its last full sentence.
+//! Where the sentences of a text end.
 
 /// The text up to the end of its last full sentence, or `None` where no sentence ends.
+pub(super) fn full_sentences(text: &str) -> Option<&str> {
+    sentence_ends(text).last().map(|end| &text[..end])
+}
+
+/// The first `count` sentences of a text, and how many follow them; what follows the last end counts as one.
+/// `None` where nothing follows them.
+pub(super) fn first_sentences(text: &str, count: usize) -> Option<(&str, usize)> {
+    let ends: Vec<usize> = sentence_ends(text).collect();
+    let end = *ends.get(count.checked_sub(1)?)?;
+    let rest = text[*ends.last()?..].trim();
+    let more = ends.len() - count + usize::from(!rest.is_empty());
+    (more > 0).then(|| (&text[..end], more))
+}
+
+/// The byte offsets just after each full sentence.
 ///
 /// A sentence ends with `.`, `!`, `?` or `…` (or their full-width forms), any closing quotes and brackets
 /// included, before white space or the end of the text. A full stop after a title or an initial ends
 /// none, and neither does one after which the sentence goes on with a small letter (`"Stop!" said the fox`).
-pub(super) fn full_sentences(text: &str) -> Option<&str> {
-    let characters: Vec<(usize, char)> = text.char_indices().collect();
-    for index in (0..characters.len()).rev() {
-        let (at, mark) = characters[index];
-        if !is_end_mark(mark) || (mark == '.' && is_abbreviation(&text[..at])) {
-            continue;
-        }
-        let mut end = index + 1;
-        while end < characters.len() && is_closing(characters[end].1) {
-            end += 1;
-        }
-        let byte_end = characters.get(end).map_or(text.len(), |(at, _)| *at);
-        if ends_there(&text[byte_end..], mark) {
-            return Some(&text[..byte_end]);
-        }
-    }
-    None
+fn sentence_ends(text: &str) -> impl Iterator<Item = usize> + '_ {
+    text.char_indices()
+        .filter(|&(at, mark)| is_end_mark(mark) && !(mark == '.' && is_abbreviation(&text[..at])))
+        .filter_map(|(at, mark)| {
+            let after = &text[at + mark.len_utf8()..];
+            let rest = after.trim_start_matches(is_closing);
+            ends_there(rest, mark).then(|| text.len() - rest.len())
+        })
 }
 
 fn is_end_mark(character: char) -> bool {
@@ -88,6 +94,27 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(full_sentences(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_sentences_are_cut_off_from_the_rest() {
+        for (text, count, expected) in [
+            ("One. Two. Three.", 2, Some(("One. Two.", 1))),
+            ("One. Two. Thr", 2, Some(("One. Two.", 1))),
+            ("One. Two. Three. Fo", 1, Some(("One.", 3))),
+            ("One. Two.", 2, None),
+            ("One. Two. ", 2, None),
+            ("One.", 2, None),
+            ("no end", 1, None),
+            ("One. Two.", 0, None),
+            (
+                "\"Go!\" said the fox. Off it went.",
+                1,
+                Some(("\"Go!\" said the fox.", 1)),
+            ),
+        ] {
+            assert_eq!(first_sentences(text, count), expected, "{text:?}, {count}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the attempts add up to: what a teacher has used of late, what it has cost, and what it never answered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::attempts::AttemptRow;
 use super::{IDS_PER_STATEMENT, Store, id_list};
@@ -127,6 +127,24 @@ impl Store {
                     last,
                 })
             })
+            .collect()
+    }
+
+    /// How many questions were asked and never answered, by the kind of their last failure.
+    pub async fn failure_kinds(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT last.failure_kind AS "kind!", count(*) AS "count!: i64"
+               FROM (SELECT trace_id, max(number) AS number FROM attempts
+                     WHERE failure_kind IS NOT NULL GROUP BY trace_id) AS tried
+               JOIN attempts AS last ON last.number = tried.number
+               WHERE NOT EXISTS (SELECT 1 FROM traces WHERE traces.id = tried.trace_id)
+               GROUP BY last.failure_kind"#,
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(self.explain())?;
+        rows.into_iter()
+            .map(|row| Ok((row.kind, self.unsigned("count", row.count)?)))
             .collect()
     }
 

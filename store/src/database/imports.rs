@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::traces::{TraceRow, insert_receipt, insert_trace};
+use super::traces::{TraceRow, insert_receipts, insert_trace};
 use super::{Store, attempts};
 use crate::StoreError;
 use crate::record::{
@@ -115,7 +115,7 @@ impl Store {
             .await
             .map_err(explain)?;
         if is_new {
-            insert_receipt(connection, &answered, &row)
+            insert_receipts(connection, &[(row.id, &answered)])
                 .await
                 .map_err(explain)?;
         }
@@ -149,7 +149,7 @@ impl Store {
         if known > 0 {
             return Ok(false);
         }
-        attempts::insert(connection, attempt)
+        attempts::insert_all(connection, std::iter::once(attempt))
             .await
             .map_err(explain)?;
         Ok(true)

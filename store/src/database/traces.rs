@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::{IDS_PER_STATEMENT, Store, attempts, id_list};
@@ -64,32 +65,31 @@ impl Store {
         let explain = self.explain();
         let recorded_at = now();
         let mut transaction = self.begin().await?;
+        let mut new = Vec::with_capacity(batch.len());
         for answered in batch {
             let row = TraceRow::new(self, answered)?;
             if insert_trace(&mut transaction, answered, &row, &recorded_at)
                 .await
                 .map_err(explain)?
             {
-                insert_receipt(&mut transaction, answered, &row)
-                    .await
-                    .map_err(explain)?;
-                for attempt in &answered.attempts {
-                    attempts::insert(&mut transaction, attempt)
-                        .await
-                        .map_err(explain)?;
-                }
+                new.push((row.id, answered));
             }
         }
+        insert_receipts(&mut transaction, &new)
+            .await
+            .map_err(explain)?;
+        let attempts = new.iter().flat_map(|(_, answered)| &answered.attempts);
+        attempts::insert_all(&mut transaction, attempts)
+            .await
+            .map_err(explain)?;
         transaction.commit().await.map_err(explain)
     }
 }
 
 /// The columns that have to be computed.
 pub(super) struct TraceRow {
-    id: String,
+    pub(super) id: String,
     parameters: String,
-    limits: String,
-    import: Option<String>,
     choices: Option<Vec<u8>>,
     mean: Option<f64>,
 }
@@ -112,13 +112,6 @@ impl TraceRow {
         Ok(Self {
             id,
             parameters: store.json(&answered.key.parameters)?,
-            limits: store.json(&answered.receipt.limits)?,
-            import: answered
-                .receipt
-                .import
-                .as_ref()
-                .map(|import| store.json(import))
-                .transpose()?,
             choices: choices.map(|given| given.iter().flat_map(|l| l.to_le_bytes()).collect()),
             // An impossible token makes the mean minus infinity, which says no more than a missing one.
             mean: mean.filter(|mean| mean.is_finite()),
@@ -175,44 +168,53 @@ pub(super) async fn insert_trace(
     Ok(inserted == 1)
 }
 
-pub(super) async fn insert_receipt(
+/// The receipts of answers with these trace ids, all with one statement; see [`attempts::insert_all`].
+pub(super) async fn insert_receipts(
     connection: &mut SqliteConnection,
-    answered: &Answered,
-    row: &TraceRow,
+    answers: &[(String, &Answered)],
 ) -> Result<(), sqlx::Error> {
-    let receipt = &answered.receipt;
-    let service = receipt.service.as_deref();
-    let endpoint = service.map(|service| &service.endpoint);
-    let plan = service.and_then(|service| service.plan.as_ref());
-    let region = service.and_then(|service| service.region.as_ref());
-    let key_alias = service.and_then(|service| service.key_alias.as_ref());
-    let request_id = service.and_then(|service| service.request_id.as_ref());
-    let answered_model = service.and_then(|service| service.answered_model.as_ref());
-    let fingerprint = service.and_then(|service| service.system_fingerprint.as_ref());
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let rows = answers.iter().map(|(id, answered)| {
+        let receipt = &answered.receipt;
+        let service = receipt.service.as_deref();
+        json!([
+            id,
+            receipt.provider,
+            receipt.model,
+            receipt.model_sha256,
+            receipt.route,
+            receipt.license,
+            receipt.limits.to_string(),
+            receipt.limbeck_version,
+            receipt.request_sha256,
+            receipt.response_sha256,
+            service.map(|service| &service.endpoint),
+            service.and_then(|service| service.plan.as_ref()),
+            service.and_then(|service| service.region.as_ref()),
+            service.and_then(|service| service.key_alias.as_ref()),
+            service.and_then(|service| service.request_id.as_ref()),
+            service.and_then(|service| service.answered_model.as_ref()),
+            service.and_then(|service| service.system_fingerprint.as_ref()),
+            // As text, like the limits: the column holds JSON.
+            receipt
+                .import
+                .as_ref()
+                .map(|import| json!(import).to_string()),
+        ])
+    });
+    let rows = Value::Array(rows.collect()).to_string();
     sqlx::query!(
         "INSERT INTO receipts
              (trace_id, provider, model, model_sha256, route, license, limits, limbeck_version,
               request_sha256, response_sha256, endpoint, plan, region, key_alias, request_id,
               answered_model, system_fingerprint, import)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
-        row.id,
-        receipt.provider,
-        receipt.model,
-        receipt.model_sha256,
-        receipt.route,
-        receipt.license,
-        row.limits,
-        receipt.limbeck_version,
-        receipt.request_sha256,
-        receipt.response_sha256,
-        endpoint,
-        plan,
-        region,
-        key_alias,
-        request_id,
-        answered_model,
-        fingerprint,
-        row.import,
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+             value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13,
+             value ->> 14, value ->> 15, value ->> 16, value ->> 17
+         FROM json_each(?1)",
+        rows,
     )
     .execute(connection)
     .await?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use limbeck_store::{
-    AttemptStatus, Failure, FailureFilter, PromptBody, Store, TraceDetail, TraceFilter,
+    Attempt, AttemptStatus, Failure, FailureFilter, PromptBody, Store, TraceDetail, TraceFilter,
     TraceSummary, VerdictFilter,
 };
 
@@ -41,7 +41,7 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
             let traces = open(workdir).await?.list_traces(&filter).await?;
             if *json {
                 for trace in &traces {
-                    printer.line(serde_json::to_string(trace)?)?;
+                    printer.json(serde_json::to_string(trace)?)?;
                 }
             } else {
                 printer.line(table(&traces))?;
@@ -61,7 +61,7 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
             let failures = open(workdir).await?.failures(&filter).await?;
             if *json {
                 for failure in &failures {
-                    printer.line(serde_json::to_string(failure)?)?;
+                    printer.json(serde_json::to_string(failure)?)?;
                 }
             } else {
                 printer.line(failure_table(&failures))?;
@@ -72,7 +72,7 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
         TracesCommand::Show { id, workdir, json } => {
             let trace = open(workdir).await?.trace(id).await?;
             if *json {
-                printer.line(serde_json::to_string_pretty(&trace)?)?;
+                printer.json(serde_json::to_string_pretty(&trace)?)?;
             } else {
                 printer.line(page(&trace))?;
             }
@@ -153,6 +153,26 @@ fn excerpt(text: &str) -> String {
     short
 }
 
+/// One attempt over the network; a local one has nothing more to tell.
+fn attempt_line(attempt: &Attempt) -> Option<String> {
+    let call = attempt.call.as_deref()?;
+    let how = match &attempt.status {
+        AttemptStatus::Answered => "answered".to_owned(),
+        AttemptStatus::Failed { kind, message } => format!("{kind}: {message}"),
+    };
+    let status = call
+        .http_status
+        .map_or_else(String::new, |status| format!(" ({status})"));
+    let key = call.key_alias.as_deref().unwrap_or("no key");
+    let cost = call.cost_nano_usd.map_or_else(String::new, |cost| {
+        format!(", {:.6} USD", limbeck_teacher::usd(cost))
+    });
+    Some(format!(
+        "{how}{status} by {} with {key} after {} ms, held back {} ms{cost}",
+        call.endpoint, attempt.latency_ms, attempt.waited_ms
+    ))
+}
+
 /// A trace as a page: what was asked, what came back, what was decided, where it comes from.
 fn page(trace: &TraceDetail) -> String {
     let record = &trace.record;
@@ -190,6 +210,11 @@ fn page(trace: &TraceDetail) -> String {
             .collect();
         field("choices", &choices.join(", "));
     }
+    for attempt in &trace.attempts {
+        if let Some(text) = attempt_line(attempt) {
+            field("attempt", &text);
+        }
+    }
     for verdict in &trace.verdicts {
         let word = if verdict.keep { "keeps" } else { "drops" };
         field(
@@ -207,6 +232,15 @@ fn page(trace: &TraceDetail) -> String {
                     message.role, message.content
                 )));
             }
+        }
+    }
+    for (what, text) in [
+        ("thought", &record.reasoning),
+        ("said, and took back", &record.retracted),
+    ] {
+        if let Some(text) = text {
+            page.extend(["\n", what, "\n"]);
+            page.push_str(&indented(text));
         }
     }
     page.push_str("\nanswered\n");

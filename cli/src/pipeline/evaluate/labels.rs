@@ -7,7 +7,7 @@ use limbeck_store::{RowAnswer, normalise};
 use limbeck_student::evaluate::{LinearFloor, Scored, majority_class};
 use tokio_util::sync::CancellationToken;
 
-use super::student::with_peak;
+use super::student::Measurable;
 use super::{Measured, Measuring, TeacherSide};
 
 /// Free answers with more different texts than this are no labels that a classifier could choose from.
@@ -94,30 +94,26 @@ impl Measuring<'_> {
     fn answers(
         &self,
         name: &str,
-        student: &limbeck_student::evaluate::Student,
+        measured: &Measurable,
         expected: &[usize],
         labels: &mut Labels,
         cancel: &CancellationToken,
     ) -> anyhow::Result<(Vec<String>, Scored)> {
-        let (answered, peak) = with_peak(|| match self.choices {
-            Some(choices) => student
-                .label(&self.inputs, choices, cancel)
-                .map(|labelled| {
-                    let texts = labelled
-                        .labels
-                        .iter()
-                        .map(|&label| choices[label].clone())
-                        .collect();
-                    (texts, labelled.tokens, labelled.seconds)
-                }),
-            None => student
-                .answer(&self.inputs, self.max_tokens, cancel)
-                .map(|answers| (answers.texts, answers.tokens, answers.seconds)),
-        });
-        let (texts, tokens, seconds): (Vec<String>, usize, f64) = answered?;
+        let student = &measured.student;
+        let (texts, tokens, seconds): (Vec<String>, usize, f64) =
+            if let Some(choices) = self.choices {
+                let labelled = student.label(&self.inputs, choices, cancel)?;
+                let text = |&label: &usize| choices[label].clone();
+                let texts = labelled.labels.iter().map(text).collect();
+                (texts, labelled.tokens, labelled.seconds)
+            } else {
+                let answers = student.answer(&self.inputs, self.max_tokens, cancel)?;
+                (answers.texts, answers.tokens, answers.seconds)
+            };
+        let memory = measured.memory_alone(&self.inputs, self.choices, self.max_tokens)?;
         let scored = Scored::accuracy(name, &labels.numbers(&texts), expected)
             .timed(seconds, Some(tokens))
-            .with_peak(peak);
+            .with_peak(memory);
         Ok((texts, scored))
     }
 
@@ -157,18 +153,14 @@ impl Measuring<'_> {
                 .iter()
                 .map(|row| row.input.clone())
                 .collect();
-            let (scored, peak) = with_peak(|| -> anyhow::Result<Scored> {
-                let floor = LinearFloor::train(&texts, learnt, 1)?;
-                let begun = Instant::now();
-                let labels: Vec<usize> =
-                    self.inputs.iter().map(|text| floor.predict(text)).collect();
-                let seconds = begun.elapsed().as_secs_f64();
-                Ok(
-                    Scored::accuracy("TF-IDF and logistic regression", &labels, expected)
-                        .timed(seconds, None),
-                )
-            });
-            floors.push(scored?.with_peak(peak));
+            let floor = LinearFloor::train(&texts, learnt, 1)?;
+            let begun = Instant::now();
+            let labels: Vec<usize> = self.inputs.iter().map(|text| floor.predict(text)).collect();
+            let seconds = begun.elapsed().as_secs_f64();
+            floors.push(
+                Scored::accuracy("TF-IDF and logistic regression", &labels, expected)
+                    .timed(seconds, None),
+            );
         }
         Ok(floors)
     }

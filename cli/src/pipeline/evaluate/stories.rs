@@ -1,74 +1,74 @@
 //! Free text: how well the student predicts what the teacher answers, and whether its own answers end.
 
-use limbeck_store::RowAnswer;
-use limbeck_student::evaluate::{AnswerNats, KneserNey, Scored, Student};
+use std::collections::HashMap;
+
+use anyhow::Context;
+use limbeck_store::{Candidate, Check, RowAnswer, TraceRecord, curate};
+use limbeck_student::evaluate::{AnswerNats, KneserNey, Scored};
 use tokio_util::sync::CancellationToken;
 
-use super::student::with_peak;
+use super::student::Measurable;
 use super::{Measured, Measuring, TeacherSide};
+use crate::pipeline::curate::candidate;
 use crate::pipeline::suite::ended;
 
 /// Seed of the bootstrap.
 const SEED: u64 = 1;
 
 impl Measuring<'_> {
-    /// Nats a byte of the teacher's answers to the suite that ended by themselves.
+    /// Nats a byte of the teacher's answers to the suite, cut back as curation cuts what the student learns from.
     pub(super) fn nats_per_byte(
         &self,
         teacher: &TeacherSide,
         cancel: &CancellationToken,
     ) -> anyhow::Result<Measured> {
-        let whole = |row: usize| {
-            teacher.records[row]
-                .as_ref()
-                .filter(|record| ended(record) && !record.text.is_empty())
-        };
-        let rows: Vec<usize> = (0..self.inputs.len())
-            .filter(|&row| whole(row).is_some())
-            .collect();
+        let whole = teacher.whole_answers();
+        let (rows, pairs): (Vec<usize>, Vec<(String, String)>) = (0..self.inputs.len())
+            .filter_map(|row| {
+                let answer = whole[row].clone()?;
+                Some((row, (self.inputs[row].clone(), answer)))
+            })
+            .unzip();
         if rows.is_empty() {
             anyhow::bail!(
                 "the teacher has no whole answer to the suite `{}`",
                 self.section.name
             );
         }
-        let pairs: Vec<(String, String)> = rows
-            .iter()
-            .filter_map(|&row| {
-                whole(row).map(|record| (self.inputs[row].clone(), record.text.clone()))
-            })
-            .collect();
-        let student = scored("student", &self.students.trained, &pairs, cancel)?;
-        let untrained = scored(
-            "untrained student",
-            &self.students.untrained,
-            &pairs,
-            cancel,
-        )?;
+        let trained = &self.students.trained;
+        let student = self.scored("student", trained, &pairs, cancel)?;
+        let before = &self.students.untrained;
+        let untrained = self.scored("untrained student", before, &pairs, cancel)?;
         let trigram = self.trigram(&pairs)?;
-        let answers = self
-            .students
-            .trained
+        let answers = trained
+            .student
             .answer(&self.inputs, self.max_tokens, cancel)?;
         let left_out = self.inputs.len() - rows.len();
-        let note = "The student is scored on the answers that the teacher gave and ended by itself, end token included.";
-        let mut notes = vec![note.to_owned()];
+        let mut notes =
+            vec!["Everybody is scored on the teacher's answers, the end included.".to_owned()];
+        let is_untouched = |row: &usize| {
+            let record = teacher.records[*row].as_ref();
+            record.is_some_and(|one| ended(one) && whole[*row].as_ref() == Some(&one.text))
+        };
+        let untouched: Vec<usize> = rows.iter().copied().filter(is_untouched).collect();
+        let shortened = rows.len() - untouched.len();
+        if shortened > 0 {
+            notes.push(format!(
+                "{shortened} of the answers are cut back as curation cuts what the student learns from; the teacher's own score is over those that are not."
+            ));
+        }
         if left_out > 0 {
             notes.push(format!(
                 "{left_out} rows are left out because the teacher's answer was cut off."
             ));
         }
-        let said = teacher
-            .records
-            .iter()
-            .map(|record| record.as_ref().map(|record| record.text.clone()));
         Ok(Measured {
-            teacher: teacher.nats(&rows).map(|scored| teacher.timed(scored)),
+            teacher: teacher.nats(&untouched).map(|scored| teacher.timed(scored)),
             student,
             floors: vec![untrained, trigram],
             agreement: None,
             answers: answers.texts,
-            teacher_answers: said.collect(),
+            teacher_answers: teacher.said(),
             notes,
         })
     }
@@ -86,29 +86,24 @@ impl Measuring<'_> {
                 ended.len(),
             )
         };
-        let measure = |name: &str, student: &Student| -> anyhow::Result<(Vec<String>, Scored)> {
-            let (answers, peak) =
-                with_peak(|| student.answer(&self.inputs, self.max_tokens, cancel));
-            let answers = answers?;
+        let measure = |name: &str, of: &Measurable| -> anyhow::Result<(Vec<String>, Scored)> {
+            let answers = of.student.answer(&self.inputs, self.max_tokens, cancel)?;
+            let memory = of.memory_alone(&self.inputs, None, self.max_tokens)?;
             let scored = share(name, &answers.ended)
                 .timed(answers.seconds, Some(answers.tokens))
-                .with_peak(peak);
+                .with_peak(memory);
             Ok((answers.texts, scored))
         };
         let (answers, student) = measure("student", &self.students.trained)?;
         let (_, untrained) = measure("untrained student", &self.students.untrained)?;
         let of_teacher: Vec<bool> = teacher.records.iter().flatten().map(ended).collect();
-        let said = teacher
-            .records
-            .iter()
-            .map(|record| record.as_ref().map(|record| record.text.clone()));
         Ok(Measured {
             teacher: Some(teacher.timed(share("teacher", &of_teacher))),
             student,
             floors: vec![untrained],
             agreement: None,
             answers,
-            teacher_answers: said.collect(),
+            teacher_answers: teacher.said(),
             notes: vec![format!(
                 "An answer that is still going on after {} tokens has not ended by itself.",
                 self.max_tokens
@@ -118,7 +113,7 @@ impl Measuring<'_> {
 
     /// An interpolated Kneser-Ney trigram over the student's tokens, trained on what the student learns from.
     fn trigram(&self, pairs: &[(String, String)]) -> anyhow::Result<Scored> {
-        let student = &self.students.trained;
+        let student = &self.students.trained.student;
         let learnt: Vec<(String, String)> = self
             .dataset
             .rows
@@ -129,42 +124,79 @@ impl Measuring<'_> {
             })
             .collect();
         let documents = student.sequences(&learnt)?;
-        let (scored, peak) = with_peak(|| -> anyhow::Result<Option<Scored>> {
-            let model = KneserNey::train(
-                documents.iter().map(|document| document.tokens.as_slice()),
-                student.vocabulary_size(),
-            );
-            let begun = std::time::Instant::now();
-            let answers: Vec<AnswerNats> = student
-                .sequences(pairs)?
-                .iter()
-                .map(|one| model.answer_nats(&one.tokens, one.answer_start, one.bytes))
-                .collect();
-            let seconds = begun.elapsed().as_secs_f64();
-            let scored = Scored::nats_per_byte("Kneser-Ney trigram", &answers, SEED);
-            Ok(scored.map(|scored| scored.timed(seconds, None)))
-        });
-        let scored = scored?.ok_or_else(|| anyhow::anyhow!("the suite's answers hold no text"))?;
-        Ok(scored.with_peak(peak))
+        let model = KneserNey::train(
+            documents.iter().map(|document| document.tokens.as_slice()),
+            student.vocabulary_size(),
+        );
+        let begun = std::time::Instant::now();
+        let answers: Vec<AnswerNats> = student
+            .sequences(pairs)?
+            .iter()
+            .map(|one| model.answer_nats(&one.tokens, one.answer_start, one.bytes))
+            .collect();
+        let seconds = begun.elapsed().as_secs_f64();
+        let scored = Scored::nats_per_byte("Kneser-Ney trigram", &answers, SEED)
+            .context("the suite's answers hold no text")?;
+        Ok(scored.timed(seconds, None))
+    }
+
+    fn scored(
+        &self,
+        name: &str,
+        of: &Measurable,
+        pairs: &[(String, String)],
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Scored> {
+        let scores = of.student.score(pairs, cancel)?;
+        let result = Scored::nats_per_byte(name, &scores.answers, SEED)
+            .context("the suite's answers hold no text")?;
+        let memory = of.memory_alone(&self.inputs, None, self.max_tokens)?;
+        Ok(result
+            .timed(scores.seconds, Some(scores.tokens))
+            .with_peak(memory))
     }
 }
 
-fn scored(
-    name: &str,
-    student: &Student,
-    pairs: &[(String, String)],
-    cancel: &CancellationToken,
-) -> anyhow::Result<Scored> {
-    let (scores, peak) = with_peak(|| student.score(pairs, cancel));
-    let scores = scores?;
-    let result = Scored::nats_per_byte(name, &scores.answers, SEED)
-        .ok_or_else(|| anyhow::anyhow!("the suite's answers hold no text"))?;
-    Ok(result
-        .timed(scores.seconds, Some(scores.tokens))
-        .with_peak(peak))
-}
-
 impl TeacherSide {
+    /// What the teacher said, row by row.
+    fn said(&self) -> Vec<Option<String>> {
+        let text = |record: &TraceRecord| record.text.clone();
+        let records = self.records.iter();
+        records.map(|record| record.as_ref().map(text)).collect()
+    }
+
+    /// Its answers as a student would learn them: cut back by the recipe's checks that do so; `None` for what they
+    /// drop, and for what was cut off and not repaired.
+    fn whole_answers(&self) -> Vec<Option<String>> {
+        let candidates: Vec<Candidate> = self
+            .records
+            .iter()
+            .flatten()
+            .cloned()
+            .map(candidate)
+            .collect();
+        let curated = curate(candidates, &self.repairs, &[]);
+        let repaired: HashMap<String, String> = curated
+            .rows
+            .into_iter()
+            .filter_map(|row| match row.answer {
+                RowAnswer::Text { text, .. } => Some((row.trace_ids.into_iter().next()?, text)),
+                RowAnswer::Labels { .. } => None,
+            })
+            .collect();
+        let judges_ends = |check: &Check| matches!(check, Check::Finished { .. });
+        let ends_are_judged = self.repairs.checks.iter().any(judges_ends);
+        let whole = |record: &TraceRecord| {
+            let answer = repaired.get(&record.id)?;
+            let is_whole = ends_are_judged || ended(record) || *answer != record.text;
+            (is_whole && !answer.is_empty()).then(|| answer.clone())
+        };
+        let records = self.records.iter();
+        records
+            .map(|record| record.as_ref().and_then(whole))
+            .collect()
+    }
+
     /// The teacher's own nats a byte, by the log-probabilities that were kept with its answers.
     fn nats(&self, rows: &[usize]) -> Option<Scored> {
         let answers: Option<Vec<AnswerNats>> = rows

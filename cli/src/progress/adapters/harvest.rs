@@ -1,5 +1,6 @@
 //! The bar of a harvest.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -78,7 +79,15 @@ impl HarvestReporter for HarvestBar {
     fn finished(&self, summary: &HarvestSummary) {
         let Some(bar) = self.late.take() else { return };
         if !summary.interrupted {
-            bar.finish(harvested(summary));
+            let spent = self
+                .service
+                .as_ref()
+                .map_or(0, |service| service.pace().spent);
+            let mut line = harvested(summary);
+            if spent > 0 {
+                let _ = write!(line, ", {:.4} USD in all", usd(spent));
+            }
+            bar.finish(line);
         }
     }
 }

@@ -70,7 +70,7 @@ impl Checker<'_> {
         let help = match nearest(provider, known()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
-                "known are {}; `openai` with a `base_url` is any server that speaks its dialect",
+                "known are {}; `compatible` with a `base_url` is any other server of the same dialect as `openai`",
                 known()
                     .map(|name| format!("`{name}`"))
                     .collect::<Vec<_>>()
@@ -147,27 +147,7 @@ impl Checker<'_> {
             let message = "`base_url` and `endpoints` say the same thing twice";
             self.wrong_with_help(format!("{at}.base_url"), message, "leave one of them out");
         }
-        for (index, endpoint) in teacher.endpoints().iter().enumerate() {
-            let place = match teacher.endpoints.is_empty() {
-                true => at.to_owned(),
-                false => format!("{at}.endpoints.{index}"),
-            };
-            if let Err(error) = wire::Endpoint::new(preset, endpoint.base_url.as_deref()) {
-                let place = format!("{place}.base_url");
-                self.wrong_with_help(place, error.to_string(), error.hint());
-            }
-            if let Some(limits) = &endpoint.limits {
-                self.limits(&format!("{place}.limits"), limits);
-                if limits.spend_usd.is_some() {
-                    let message = "the cap `spend_usd` is the whole teacher's";
-                    self.wrong_with_help(
-                        format!("{place}.limits.spend_usd"),
-                        message,
-                        "put it into the `limits` of the teacher",
-                    );
-                }
-            }
-        }
+        self.endpoints(at, teacher, preset);
         if let Err(LimitError { field }) = teacher.retry().check() {
             let message = format!("`{field}` must be more than 0");
             self.wrong(format!("{at}.retry.{field}"), message);
@@ -185,6 +165,31 @@ impl Checker<'_> {
             self.can_be_asked(teacher, preset, harvest);
         }
         self.money(at, teacher, harvest);
+    }
+
+    fn endpoints(&mut self, at: &str, teacher: &TeacherSection, preset: &Preset) {
+        for (index, endpoint) in teacher.endpoints().iter().enumerate() {
+            let place = if teacher.endpoints.is_empty() {
+                at.to_owned()
+            } else {
+                format!("{at}.endpoints.{index}")
+            };
+            if let Err(error) = wire::Endpoint::new(preset, endpoint.base_url.as_deref()) {
+                let place = format!("{place}.base_url");
+                self.wrong_with_help(place, error.to_string(), error.hint());
+            }
+            if let Some(limits) = &endpoint.limits {
+                self.limits(&format!("{place}.limits"), limits);
+                if limits.spend_usd.is_some() {
+                    let message = "the cap `spend_usd` is the whole teacher's";
+                    self.wrong_with_help(
+                        format!("{place}.limits.spend_usd"),
+                        message,
+                        "put it into the `limits` of the teacher",
+                    );
+                }
+            }
+        }
     }
 
     /// Whether the service takes the settings of `[harvest]`: a request with them is written down, and not sent.

@@ -48,6 +48,31 @@ fn length_has_ends_included() {
 }
 
 #[test]
+fn sentences_past_those_asked_for_are_removed() {
+    check(
+        vec![
+            text("a", "main", "One. Two. Three."),
+            text("b", "main", "One. Two."),
+            text("c", "main", "One. Two. Thr"),
+            label("d", "main", &[0.25, 0.75]),
+        ],
+        curation(vec![Check::Sentences { at_most: 2 }]),
+        &[],
+        expect![[r#"
+            keep a/main sentences (1.000): cut back to its first 2 sentences, 1 removed
+            keep b/main sentences (0.000): at most 2 sentences
+            keep c/main sentences (1.000): cut back to its first 2 sentences, 1 removed
+            row "a": "One. Two." repaired <- a/main
+            row "b": "One. Two." <- b/main
+            row "c": "One. Two." repaired <- c/main
+            row "d": yes 0.250, no 0.750 <- d/main
+            sentences: judged 3, dropped 0, repaired 2
+            kept 4, dropped 0
+        "#]],
+    );
+}
+
+#[test]
 fn exact_duplicates_are_fewer_than_normalised_ones() {
     let candidates = || {
         let renamed = |id: &str, candidate: Candidate| Candidate {

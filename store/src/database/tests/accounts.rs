@@ -106,6 +106,14 @@ async fn failures_are_listed_once_by_their_last_attempt_until_they_are_answered(
     let timeouts = store.failures(&timeouts).await.unwrap();
     assert_eq!(timeouts.len(), 1, "the last attempt counts");
     assert_eq!(timeouts[0].last, attempts[3]);
+    let kinds = store.failure_kinds().await.unwrap();
+    let expected = [("overloaded", 1), ("policy", 1), ("timeout", 1)];
+    assert_eq!(
+        kinds,
+        expected
+            .map(|(kind, count)| (kind.to_owned(), count))
+            .into()
+    );
 
     let mut answered = answer(&prompts[2], 0);
     answered.key.teacher = TEACHER.to_owned();

@@ -6,6 +6,7 @@ mod faults;
 mod keys;
 mod limits;
 mod several;
+mod stops;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

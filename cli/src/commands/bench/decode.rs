@@ -1,4 +1,4 @@
-//! `limbeck bench`: the speed of this machine.
+//! `limbeck bench decode`: prompt processing and decoding of one model.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use limbeck_model::{Decoder, ModelFiles, Precision};
 use limbeck_student::evaluate::{peak_resident_bytes, reset_peak_resident};
 use serde_json::json;
 
-use crate::args::BenchCommand;
+use crate::args::BenchDecodeArgs;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
 /// Measures and prints.
-pub fn run(command: &BenchCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let BenchCommand::Decode {
+pub fn run(args: &BenchDecodeArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let BenchDecodeArgs {
         model,
         sequences,
         prompt,
         new,
         json,
-    } = command;
+    } = args;
     let decoder = load(model)?;
     reset_peak_resident();
     let (sequences, prompt, new) = (
@@ -32,7 +32,7 @@ pub fn run(command: &BenchCommand, printer: &Printer) -> anyhow::Result<ExitStat
     let measured = decode(&decoder, sequences, prompt, new)?;
     let peak = peak_resident_bytes();
     if *json {
-        printer.line(to_json(&measured, sequences, prompt, new, peak))?;
+        printer.json(to_json(&measured, sequences, prompt, new, peak))?;
     } else {
         printer.line(format_args!(
             "{sequences} sequences, {prompt} prompt tokens, {new} new tokens each\n\

@@ -1,0 +1,16 @@
+//! `limbeck bench`: the speed of this machine, and of a model on it.
+
+mod decode;
+pub mod requests;
+
+use crate::args::BenchCommand;
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+
+/// Measures and prints.
+pub fn run(command: &BenchCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    match command {
+        BenchCommand::Decode(args) => decode::run(args, printer),
+        BenchCommand::Requests(args) => requests::run(args, printer),
+    }
+}

@@ -1,0 +1,149 @@
+//! Mistakes in how a service is to be asked.
+
+#![expect(
+    clippy::needless_raw_string_hashes,
+    reason = "the expected texts are written by expect-test"
+)]
+
+use expect_test::{Expect, expect};
+
+use super::mistakes_tests::check_in;
+use super::tests::parse;
+
+/// A recipe that asks a service.
+const SERVICE: &str = r#"
+[recipe]
+name = "service"
+
+[[teacher]]
+name = "big"
+provider = "openai"
+model = "gpt-4o-mini"
+limits = { requests_per_minute = 600, spend_usd = 5.0 }
+
+[harvest]
+prompts = "prompts.jsonl"
+sampling = { max_tokens = 400 }
+"#;
+
+/// What is said of [`SERVICE`] with `from` replaced by `to`.
+fn check_service(from: &str, to: &str, expected: &Expect) {
+    check_in(SERVICE, from, to, expected);
+}
+
+#[test]
+fn a_service_without_mistakes_is_taken() {
+    parse(SERVICE).expect("no mistake");
+}
+
+#[test]
+fn what_a_service_cannot_be_asked_is_shown() {
+    check_service(
+        "\"openai\"",
+        "\"opanai\"",
+        &expect![[r#"
+        unknown provider `opanai`
+         --> recipe.toml:7:12
+          |
+        7 | provider = "opanai"
+          |            ^^^^^^^^
+          = help: did you mean `openai`?"#]],
+    );
+    check_service(
+        "\"openai\"",
+        "\"acme\"",
+        &expect![[r#"
+            unknown provider `acme`
+             --> recipe.toml:7:12
+              |
+            7 | provider = "acme"
+              |            ^^^^^^
+              = help: known are `anthropic`, `azure`, `compatible`, `deepseek`, `fireworks`, `gemini`, `groq`, `llamacpp`, `lmstudio`, `mistral`, `ollama`, `openai`, `openrouter`, `together`, `vllm`, `xai`, `local`; `compatible` with a `base_url` is any other server of the same dialect as `openai`"#]],
+    );
+    check_service(
+        "_minute = 600",
+        "_minute = 0",
+        &expect![[r#"
+        `requests_per_minute` is 0, expected 1 or more
+         --> recipe.toml:9:34
+          |
+        9 | limits = { requests_per_minute = 0, spend_usd = 5.0 }
+          |                                  ^"#]],
+    );
+    check_service(
+        "= 5.0",
+        "= 0.0001",
+        &expect![[r#"
+        `spend_usd` is 0.0001, but one answer of 400 tokens may cost 0.000240
+         --> recipe.toml:9:51
+          |
+        9 | limits = { requests_per_minute = 600, spend_usd = 0.0001 }
+          |                                                   ^^^^^^"#]],
+    );
+    check_service(
+        "-mini\"",
+        "-unheard-of\"",
+        &expect![[r#"
+        no price is known for `gpt-4o-unheard-of`, so a cap would cap nothing
+         --> recipe.toml:9:51
+          |
+        9 | limits = { requests_per_minute = 600, spend_usd = 5.0 }
+          |                                                   ^^^
+          = help: add `price = { input = …, output = … }`, in USD for a million tokens"#]],
+    );
+}
+
+#[test]
+fn what_a_service_cannot_be_asked_at_these_limits_or_settings_is_shown() {
+    check_service(
+        "requests_per_minute = 600",
+        "tokens_per_minute = 300",
+        &expect![[r#"
+            `tokens_per_minute` is 300, but one answer may take 400 tokens
+             --> recipe.toml:9:32
+              |
+            9 | limits = { tokens_per_minute = 300, spend_usd = 5.0 }
+              |                                ^^^
+              = help: lower `max_tokens` of `sampling`"#]],
+    );
+    check_service(
+        "\"gpt",
+        "\"gpt\"\nbase_url = \"ftp://x\" #",
+        &expect![[r#"
+        the `base_url` `ftp://x` is no address: it does not begin with https:// or http://
+         --> recipe.toml:9:12
+          |
+        9 | base_url = "ftp://x" #-4o-mini"
+          |            ^^^^^^^^^
+          = help: write it in full, such as http://127.0.0.1:8080/v1
+
+        no price is known for `gpt`, so a cap would cap nothing
+          --> recipe.toml:10:51
+           |
+        10 | limits = { requests_per_minute = 600, spend_usd = 5.0 }
+           |                                                   ^^^
+           = help: add `price = { input = …, output = … }`, in USD for a million tokens"#]],
+    );
+    check_service(
+        "max_tokens = 400",
+        "top_logprobs = 50",
+        &expect![[r#"
+            `top_logprobs = 50` cannot be asked of the model `gpt-4o-mini` at `openai`
+              --> recipe.toml:13:29
+               |
+            13 | sampling = { top_logprobs = 50 }
+               |                             ^^
+               = help: set `top_logprobs` to 20 or less"#]],
+    );
+    check_service(
+        "prompts =",
+        "teacher = [\"big\", \"bigg\"]\nprompts =",
+        &expect![[r#"
+            there is no teacher `bigg`
+              --> recipe.toml:12:19
+               |
+            12 | teacher = ["big", "bigg"]
+               |                   ^^^^^^
+               = help: did you mean `big`?"#]],
+    );
+}

@@ -1,0 +1,129 @@
+//! `limbeck traces import` and `limbeck traces export`: answers from elsewhere come in once, and go out as they came.
+
+use serde_json::{Value, json};
+
+use crate::support::{Limbeck, Project};
+
+const DECLARED: [&str; 4] = ["--source", "a friend", "--license", "cc-by-4.0"];
+
+fn row(number: usize) -> Value {
+    json!({"messages": [
+        {"role": "user", "content": format!("question {number}")},
+        {"role": "assistant", "content": format!("answer {number}")},
+    ]})
+}
+
+fn import(project: &Project, file: &str) -> Limbeck {
+    project
+        .limbeck()
+        .args([
+            "traces",
+            "import",
+            file,
+            "--workdir",
+            "imported",
+            "--format",
+            "messages",
+        ])
+        .args(DECLARED)
+        .arg("--json")
+}
+
+fn export(project: &Project) -> Limbeck {
+    project
+        .limbeck()
+        .args(["traces", "export", "--workdir", "imported"])
+}
+
+#[test]
+fn a_file_comes_in_once_and_goes_out_as_it_came() {
+    let project = Project::choices(0);
+    let rows: Vec<Value> = (0..1200).map(row).collect();
+    project.rows("rows.jsonl", &rows);
+    let first = import(&project, "rows.jsonl").run().succeeds().json();
+    assert_eq!(
+        (&first["answers"], &first["left_out"]),
+        (&json!(1200), &json!(0))
+    );
+    let again = import(&project, "rows.jsonl").run().succeeds().json();
+    assert_eq!(
+        (&again["answers"], &again["known_answers"]),
+        (&json!(0), &json!(1200))
+    );
+    let out = export(&project).run().succeeds().json_lines();
+    let messages: Vec<&Value> = out.iter().map(|row| &row["messages"]).collect();
+    let expected: Vec<&Value> = rows.iter().map(|row| &row["messages"]).collect();
+    assert_eq!(messages, expected);
+    let receipt = &out[0]["receipt"];
+    assert_eq!(receipt["route"], "import");
+    assert_eq!(receipt["import"]["source"], "a friend");
+    assert_eq!(receipt["import"]["grounds"]["license"], "declared");
+}
+
+#[test]
+fn a_malformed_row_is_named_and_with_strict_nothing_comes_in() {
+    let project = Project::choices(0);
+    project.rows("rows.jsonl", &[row(1), json!({"messages": []}), row(3)]);
+    import(&project, "rows.jsonl")
+        .arg("--strict")
+        .run()
+        .fails_saying(["`rows.jsonl`, row 2: no turn is an answer", "--strict"]);
+    assert!(!project.path().join("imported").exists());
+    let finished = import(&project, "rows.jsonl").run().succeeds();
+    let counts = finished.json();
+    assert_eq!(
+        (&counts["answers"], &counts["left_out"]),
+        (&json!(2), &json!(1))
+    );
+    finished.says(["row 2: no turn is an answer; it is left out"]);
+}
+
+#[test]
+fn what_is_due_is_asked_for() {
+    let project = Project::choices(0);
+    project.rows("rows.jsonl", &[row(1)]);
+    project
+        .limbeck()
+        .args([
+            "traces",
+            "import",
+            "rows.jsonl",
+            "--workdir",
+            "imported",
+            "--format",
+            "messages",
+        ])
+        .run()
+        .fails_saying(["--source", "--license"]);
+    project
+        .limbeck()
+        .args([
+            "traces",
+            "import",
+            "rows.jsonl",
+            "--workdir",
+            "imported",
+            "--format",
+            "openai-batch",
+        ])
+        .args(DECLARED)
+        .run()
+        .fails_saying(["--requests"]);
+}
+
+#[test]
+fn parquet_needs_a_file() {
+    let project = Project::choices(0);
+    project.rows("rows.jsonl", &[row(1)]);
+    import(&project, "rows.jsonl").run().succeeds();
+    export(&project)
+        .args(["--format", "parquet"])
+        .run()
+        .fails_saying(["Parquet is not written to standard output", "--output FILE"]);
+    export(&project)
+        .args(["--format", "parquet", "--output", "out.parquet"])
+        .run()
+        .succeeds();
+    let bytes = std::fs::read(project.path().join("out.parquet")).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+}

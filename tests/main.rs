@@ -1,0 +1,36 @@
+//! End-to-end tests: they run the built binary as a person or a program would, and look at what it leaves.
+//!
+//! - `road`: a recipe from its prompts to the report, and what a second run does
+//! - `kill`, `interrupt`: a run that is killed or asked to stop loses nothing and asks nothing twice
+//! - `bad_recipe`, `bad_model`, `bad_store`, `bad_disk`: wrong input ends with code 2 and says what is wrong
+//! - `sharing`: several processes on one work folder or one cache
+//! - `cli`, `progress`, `traces`, `chat`: what each command prints
+//! - `import_export`: traces in and out by file
+//! - `hostile`: text of a teacher that means harm
+//! - `support`: what they are written in
+//!
+//! None of them needs a network, a teacher, Python or a free port. The teacher has a few thousand random weights and
+//! is made by `support/teacher.rs`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_raw_string_hashes,
+    reason = "tests; `expect_test` writes its snapshots with hashes"
+)]
+
+mod bad_disk;
+mod bad_model;
+mod bad_recipe;
+mod bad_store;
+mod chat;
+mod cli;
+mod hostile;
+mod import_export;
+#[cfg(unix)]
+mod interrupt;
+mod kill;
+mod progress;
+mod road;
+#[cfg(unix)]
+mod sharing;
+mod support;
+mod traces;
