@@ -111,7 +111,9 @@ fn a_store_that_is_a_folder_is_named() {
 fn a_store_with_a_damaged_page_is_refused() {
     let (project, store) = harvested();
     // What the write-ahead log still holds would be read from there.
-    Sql::open(&store).close();
+    let mut database = Sql::open(&store);
+    assert_eq!(database.number("PRAGMA wal_checkpoint(TRUNCATE)"), 0);
+    database.close();
     let mut bytes = fs::read(&store).unwrap();
     let length = bytes.len();
     bytes[4096..length].fill(0x5a);

@@ -9,8 +9,8 @@
 //! - `hostile`: text of a teacher that means harm
 //! - `support`: what they are written in
 //!
-//! None of them needs a network, a teacher, Python or a free port. The teacher has a few thousand random weights and
-//! is made by `support/teacher.rs`.
+//! None of them needs a network, a teacher, Python or a free port. The teacher has about a hundred thousand random
+//! weights and is made by `support/teacher.rs`.
 #![expect(
     clippy::unwrap_used,
     clippy::needless_raw_string_hashes,

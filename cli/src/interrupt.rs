@@ -1,9 +1,14 @@
 //! Ctrl-C: the first finishes what is in flight and saves; the second stops at once.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
+
+/// How long a terminal may take to show that the first signal was heard.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A token that the first Ctrl-C (or termination signal) cancels. The second ends the process.
 ///
@@ -17,13 +22,17 @@ pub fn on_ctrl_c(printer: &Printer) -> CancellationToken {
     let (token, printer) = (cancel.clone(), printer.clone());
     tokio::spawn(async move {
         signals.next().await;
-        token.cancel();
-        // Beside the waiting: a terminal that takes nothing more must not keep the second signal from being heard.
-        tokio::task::spawn_blocking(move || {
+        // Said before the work ends and the process with it, but a terminal that takes nothing more holds up neither
+        // the work's end nor the second signal.
+        let said = tokio::task::spawn_blocking(move || {
             printer.status(
                 "stopping: what is in flight is finished and kept; press Ctrl-C again to stop at once",
             );
         });
+        tokio::select! {
+            _ = tokio::time::timeout(PATIENCE, said) => token.cancel(),
+            () = signals.next() => std::process::exit(ExitStatus::Interrupted.code().into()),
+        }
         signals.next().await;
         std::process::exit(ExitStatus::Interrupted.code().into());
     });

@@ -1,4 +1,4 @@
-//! Teachers of a few thousand weights, made by the tests themselves.
+//! Teachers of about a hundred thousand weights, made by the tests themselves.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
