@@ -217,7 +217,7 @@ impl Pipeline {
                 n: share.n as u64,
             }),
             passed: gate.passed,
-            gate: (!gate.lines.is_empty()).then(|| gate.into()),
+            gate: (!gate.conditions.is_empty()).then(|| gate.into()),
             notes,
         })
     }

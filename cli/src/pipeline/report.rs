@@ -275,17 +275,13 @@ impl From<Scored> for Score {
 
 impl From<GateOutcome> for Gate {
     fn from(outcome: GateOutcome) -> Self {
-        let lines = outcome.lines.into_iter().zip(outcome.held);
-        gate(
-            lines
-                .map(|(text, passed)| GateCondition {
-                    text,
-                    measured: None,
-                    required: None,
-                    passed,
-                })
-                .collect(),
-        )
+        let condition = |one: limbeck_student::evaluate::GateCondition| GateCondition {
+            text: one.line,
+            measured: one.measured,
+            required: one.required,
+            passed: one.holds,
+        };
+        gate(outcome.conditions.into_iter().map(condition).collect())
     }
 }
 
@@ -311,14 +307,29 @@ mod tests {
 
     #[test]
     fn a_condition_that_held_is_not_reported_as_missed() {
-        let outcome = GateOutcome {
-            passed: false,
-            lines: vec!["above the floor".to_owned(), "below the teacher".to_owned()],
-            held: vec![true, false],
+        let condition = |holds, required| limbeck_student::evaluate::GateCondition {
+            holds,
+            line: String::new(),
+            measured: Some(0.77),
+            required: Some(required),
         };
-        let gate = Gate::from(outcome);
-        let held: Vec<bool> = gate.conditions.iter().map(|one| one.passed).collect();
-        assert_eq!((gate.passed, held), (false, vec![true, false]));
+        let gate = Gate::from(GateOutcome {
+            passed: false,
+            conditions: vec![condition(true, 0.75), condition(false, 0.78)],
+        });
+        let told: Vec<_> = gate
+            .conditions
+            .iter()
+            .map(|one| (one.passed, one.measured, one.required))
+            .collect();
+        assert!(!gate.passed);
+        assert_eq!(
+            told,
+            [
+                (true, Some(0.77), Some(0.75)),
+                (false, Some(0.77), Some(0.78))
+            ]
+        );
     }
 
     #[test]

@@ -326,7 +326,7 @@ pub struct GateCondition {
     pub text: String,
     /// What was measured.
     pub measured: Option<f64>,
-    /// The last value that passes, in the unit of `measured`.
+    /// What it was compared with, in the unit of `measured`.
     pub required: Option<f64>,
     /// Whether it holds.
     pub passed: bool,

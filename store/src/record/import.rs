@@ -36,7 +36,7 @@ pub enum Ground {
     Stated,
     /// It was computed from what was read.
     Computed,
-    /// Nobody says; the field holds a placeholder.
+    /// Nobody says, and the value of the field means nothing.
     Unknown,
 }
 

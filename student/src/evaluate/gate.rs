@@ -28,14 +28,37 @@ pub struct Gate {
 }
 
 /// What came of a gate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GateOutcome {
     /// Every condition held.
     pub passed: bool,
-    /// One sentence a condition with the figures it compared.
-    pub lines: Vec<String>,
-    /// Whether each of [`Self::lines`] held, in their order.
-    pub held: Vec<bool>,
+    /// What each condition came to.
+    pub conditions: Vec<GateCondition>,
+}
+
+/// What one condition came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateCondition {
+    /// Whether it held.
+    pub holds: bool,
+    /// A sentence with the figures that were compared.
+    pub line: String,
+    /// The student's score, where there was something to compare it with.
+    pub measured: Option<f64>,
+    /// What the score was compared with, in the same unit.
+    pub required: Option<f64>,
+}
+
+impl GateCondition {
+    /// A condition that cannot be judged does not hold.
+    fn impossible(line: impl Into<String>) -> Self {
+        Self {
+            holds: false,
+            line: line.into(),
+            measured: None,
+            required: None,
+        }
+    }
 }
 
 impl Gate {
@@ -73,9 +96,7 @@ pub fn judge(
     floors: &[Scored],
 ) -> GateOutcome {
     let mut conditions = Vec::new();
-    if let Some(problem) = gate.problem(metric) {
-        conditions.push((false, problem));
-    }
+    conditions.extend(gate.problem(metric).map(GateCondition::impossible));
     if let Some(share) = gate.at_least_teacher {
         conditions.push(at_least_teacher(share, metric, student.score, teacher));
     }
@@ -87,26 +108,27 @@ pub fn judge(
     }
     let name = metric.name();
     let score = student.score;
+    let bound = |holds: bool, relation: &str, bound: f64| GateCondition {
+        holds,
+        line: format!("the student's {name} {score:.4} is {relation} {bound}"),
+        measured: Some(score),
+        required: Some(bound),
+    };
     if let Some(least) = gate.at_least {
         let holds = score >= least;
-        let relation = if holds { "at least" } else { "below" };
-        conditions.push((
+        conditions.push(bound(
             holds,
-            format!("the student's {name} {score:.4} is {relation} {least}"),
+            if holds { "at least" } else { "below" },
+            least,
         ));
     }
     if let Some(most) = gate.at_most {
         let holds = score <= most;
-        let relation = if holds { "at most" } else { "above" };
-        conditions.push((
-            holds,
-            format!("the student's {name} {score:.4} is {relation} {most}"),
-        ));
+        conditions.push(bound(holds, if holds { "at most" } else { "above" }, most));
     }
     GateOutcome {
-        passed: conditions.iter().all(|(holds, _)| *holds),
-        held: conditions.iter().map(|(holds, _)| *holds).collect(),
-        lines: conditions.into_iter().map(|(_, line)| line).collect(),
+        passed: conditions.iter().all(|condition| condition.holds),
+        conditions,
     }
 }
 
@@ -115,63 +137,75 @@ fn at_least_teacher(
     metric: Metric,
     student: f64,
     teacher: Option<&Scored>,
-) -> (bool, String) {
+) -> GateCondition {
     let name = metric.name();
     let Some(teacher) = teacher else {
-        let line = format!("`at_least_teacher` needs the teacher's {name}, which was not measured");
-        return (false, line);
+        return GateCondition::impossible(format!(
+            "`at_least_teacher` needs the teacher's {name}, which was not measured"
+        ));
     };
     // Products instead of a quotient: a teacher or a student at 0 needs no case of its own.
-    let (holds, kept) = if metric.higher_is_better() {
-        (student >= share * teacher.score, student / teacher.score)
+    let (holds, kept, required) = if metric.higher_is_better() {
+        let required = share * teacher.score;
+        (student >= required, student / teacher.score, required)
     } else {
-        (share * student <= teacher.score, teacher.score / student)
+        let holds = share * student <= teacher.score;
+        (holds, teacher.score / student, teacher.score / share)
     };
     let relation = if holds { "at least" } else { "below" };
-    let line = format!(
-        "the student's {name} {student:.4} keeps {kept:.4} of the teacher's {:.4}, {relation} {share}",
-        teacher.score
-    );
-    (holds, line)
+    GateCondition {
+        holds,
+        line: format!(
+            "the student's {name} {student:.4} keeps {kept:.4} of the teacher's {:.4}, {relation} {share}",
+            teacher.score
+        ),
+        measured: Some(student),
+        required: Some(required),
+    }
 }
 
-fn above_floors(metric: Metric, student: f64, floors: &[Scored]) -> Vec<(bool, String)> {
+fn above_floors(metric: Metric, student: f64, floors: &[Scored]) -> Vec<GateCondition> {
     if floors.is_empty() {
-        let line = "`above_floors` needs a floor, and none was measured".to_owned();
-        return vec![(false, line)];
+        let line = "`above_floors` needs a floor, and none was measured";
+        return vec![GateCondition::impossible(line)];
     }
-    floors
-        .iter()
-        .map(|floor| {
-            let holds = metric.is_better(student, floor.score);
-            let relation = if holds { "better" } else { "not better" };
-            let line = format!(
+    let above = |floor: &Scored| {
+        let holds = metric.is_better(student, floor.score);
+        let relation = if holds { "better" } else { "not better" };
+        GateCondition {
+            holds,
+            line: format!(
                 "the student's {} {student:.4} is {relation} than the {:.4} of {}",
                 metric.name(),
                 floor.score,
                 floor.name
-            );
-            (holds, line)
-        })
-        .collect()
+            ),
+            measured: Some(student),
+            required: Some(floor.score),
+        }
+    };
+    floors.iter().map(above).collect()
 }
 
-fn at_most_floor(multiple: f64, metric: Metric, student: f64, floors: &[Scored]) -> (bool, String) {
+fn at_most_floor(multiple: f64, metric: Metric, student: f64, floors: &[Scored]) -> GateCondition {
     let best = floors.iter().min_by(|a, b| a.score.total_cmp(&b.score));
     let Some(floor) = best else {
-        let line = "`at_most_floor` needs a floor, and none was measured".to_owned();
-        return (false, line);
+        return GateCondition::impossible("`at_most_floor` needs a floor, and none was measured");
     };
     let limit = multiple * floor.score;
     let holds = student <= limit;
     let relation = if holds { "at most" } else { "above" };
-    let line = format!(
-        "the student's {} {student:.4} is {relation} {limit:.4}, which is {multiple} of the {:.4} of {}",
-        metric.name(),
-        floor.score,
-        floor.name
-    );
-    (holds, line)
+    GateCondition {
+        holds,
+        line: format!(
+            "the student's {} {student:.4} is {relation} {limit:.4}, which is {multiple} of the {:.4} of {}",
+            metric.name(),
+            floor.score,
+            floor.name
+        ),
+        measured: Some(student),
+        required: Some(limit),
+    }
 }
 
 #[cfg(test)]
@@ -201,7 +235,7 @@ mod tests {
             Some(&teacher),
             &floors,
         );
-        assert!(!outcome.lines.is_empty());
+        assert!(!outcome.conditions.is_empty());
         outcome.passed
     }
 
@@ -217,6 +251,21 @@ mod tests {
         assert!(passes(&gate, Metric::NatsPerByte, 0.515, 0.5, &[]));
         assert!(!passes(&gate, Metric::NatsPerByte, 0.52, 0.5, &[]));
         assert!(passes(&gate, Metric::NatsPerByte, 0.4, 0.5, &[]));
+    }
+
+    #[test]
+    fn what_is_required_is_in_the_unit_of_the_score() {
+        let required = |metric, teacher: f64| {
+            let gate = Gate {
+                at_least_teacher: Some(0.8),
+                ..Gate::default()
+            };
+            let teacher = scored("teacher", teacher);
+            let outcome = judge(&gate, metric, &scored("student", 0.7), Some(&teacher), &[]);
+            outcome.conditions[0].required.expect("a number")
+        };
+        assert!((required(Metric::Accuracy, 0.9) - 0.72).abs() < 1e-12);
+        assert!((required(Metric::NatsPerByte, 0.4) - 0.5).abs() < 1e-12);
     }
 
     #[test]
@@ -253,11 +302,24 @@ mod tests {
         };
         let outcome = judge(&gate, Metric::Ends, &scored("student", 0.94), None, &[]);
         assert!(!outcome.passed);
+        let told: Vec<_> = outcome
+            .conditions
+            .iter()
+            .map(|one| (one.line.as_str(), one.measured, one.required))
+            .collect();
         assert_eq!(
-            outcome.lines,
+            told,
             [
-                "the student's ends 0.9400 is below 0.95",
-                "the student's ends 0.9400 is at most 1"
+                (
+                    "the student's ends 0.9400 is below 0.95",
+                    Some(0.94),
+                    Some(0.95)
+                ),
+                (
+                    "the student's ends 0.9400 is at most 1",
+                    Some(0.94),
+                    Some(1.0)
+                )
             ]
         );
     }
@@ -272,7 +334,9 @@ mod tests {
         let student = scored("student", 0.9);
         let outcome = judge(&gate, Metric::Accuracy, &student, None, &[]);
         assert!(!outcome.passed);
-        assert_eq!(outcome.lines.len(), 2);
+        assert_eq!(outcome.conditions.len(), 2);
+        let compared = |one: &GateCondition| one.measured.is_some() || one.required.is_some();
+        assert!(!outcome.conditions.iter().any(compared));
         assert!(!passes(&gate, Metric::Accuracy, f64::NAN, 0.5, &[0.1]));
         let nonsense = Gate {
             at_least: Some(f64::NAN),
@@ -290,7 +354,7 @@ mod tests {
             None,
             &[],
         );
-        assert!(outcome.passed && outcome.lines.is_empty());
+        assert!(outcome.passed && outcome.conditions.is_empty());
         assert!(serde_json::from_str::<Gate>(r#"{"at_leest": 1}"#).is_err());
         let gate: Gate = serde_json::from_str(r#"{"at_least_teacher": 0.97}"#).expect("known keys");
         assert_eq!(gate.at_least_teacher, Some(0.97));

@@ -15,7 +15,7 @@ pub mod metric;
 pub mod student;
 
 pub use floors::{FloorError, LinearFloor, majority_class};
-pub use gate::{Gate, GateOutcome, judge};
+pub use gate::{Gate, GateCondition, GateOutcome, judge};
 pub use interval::{Estimate, Interval};
 pub use kneser_ney::KneserNey;
 pub use memory::{peak_resident_bytes, reset_peak_resident};

@@ -215,3 +215,86 @@ impl TeacherSide {
         Scored::nats_per_byte("teacher", &answers?, SEED)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use limbeck_store::{
+        Curation, FinishReason, PriorCorrectionFit, Prompt, PromptBody, SamplingParameters,
+        TraceKey,
+    };
+
+    use super::*;
+    use crate::pipeline::harvest::Asked;
+    use crate::pipeline::suite::SuiteAnswers;
+
+    fn record(id: &str, text: &str, finish_reason: FinishReason) -> TraceRecord {
+        let body = PromptBody::Completion {
+            text: id.to_owned(),
+        };
+        let prompt = Prompt::new(body, id, "main", "test", 1);
+        TraceRecord {
+            id: id.to_owned(),
+            key: TraceKey {
+                prompt_id: prompt.id.clone(),
+                sample: 0,
+                teacher: "t".to_owned(),
+                parameters: SamplingParameters::choose(Vec::new()),
+            },
+            prompt,
+            text: text.to_owned(),
+            reasoning: None,
+            retracted: None,
+            choice_log_probabilities: None,
+            finish_reason,
+            prompt_tokens: 1,
+            completion_tokens: 9,
+            mean_log_probability: Some(-1.0),
+            recorded_at: String::new(),
+        }
+    }
+
+    fn whole(checks: Vec<Check>) -> Vec<Option<String>> {
+        let teacher = TeacherSide {
+            records: vec![
+                Some(record("ended", "One. Two. Three.", FinishReason::Stop)),
+                Some(record("cut", "One. Two. Thr", FinishReason::Length)),
+                Some(record("hopeless", "One and tw", FinishReason::Length)),
+                None,
+            ],
+            answers: SuiteAnswers {
+                traces: Vec::new(),
+                asking: Asked::default(),
+            },
+            prior: PriorCorrectionFit::none(),
+            repairs: Curation {
+                checks,
+                ..Curation::default()
+            },
+        };
+        teacher.whole_answers()
+    }
+
+    #[test]
+    fn a_suite_is_cut_back_as_what_the_student_learns_from() {
+        let told = |checks| {
+            let answers = whole(checks);
+            answers
+                .into_iter()
+                .map(|answer| answer.unwrap_or_else(|| "-".to_owned()))
+                .collect::<Vec<_>>()
+        };
+        let repair = Check::Finished { repair: true };
+        let sentences = |at_most| Check::Sentences { at_most };
+        assert_eq!(told(vec![]), ["One. Two. Three.", "-", "-", "-"]);
+        assert_eq!(
+            told(vec![repair.clone()]),
+            ["One. Two. Three.", "One. Two.", "-", "-"]
+        );
+        assert_eq!(told(vec![repair, sentences(1)]), ["One.", "One.", "-", "-"]);
+        // Without a check of ends, an answer that was cut off counts only where a sentence check cut it further.
+        assert_eq!(
+            told(vec![sentences(2)]),
+            ["One. Two.", "One. Two.", "-", "-"]
+        );
+    }
+}
