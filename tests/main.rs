@@ -5,7 +5,7 @@
 //! - `bad_recipe`, `bad_model`, `bad_store`, `bad_disk`: wrong input ends with code 2 and says what is wrong
 //! - `sharing`: several processes on one work folder or one cache
 //! - `cli`, `progress`, `traces`, `chat`: what each command prints
-//! - `import_export`: traces in and out by file
+//! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
 //! - `support`: what they are written in
 //!
@@ -25,6 +25,7 @@ mod chat;
 mod cli;
 mod hostile;
 mod import_export;
+mod imported;
 #[cfg(unix)]
 mod interrupt;
 mod kill;

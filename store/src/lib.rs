@@ -38,8 +38,8 @@ pub use error::StoreError;
 pub use normalise::normalise;
 pub use record::{
     Answered, Attempt, AttemptStatus, Call, Dataset, ExportedTrace, Failure, FinishReason, Ground,
-    ImportCounts, ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message, Prompt,
-    PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
+    ImportCounts, ImportOutcome, ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message,
+    Prompt, PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
     TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord, TraceSummary,
     VerdictFilter, now,
 };

@@ -3,11 +3,13 @@
 //! - [`rows`]: rows of a file, one at a time
 //! - [`conversation`]: the messages format, `ShareGPT` and Alpaca, where a row holds question and answer
 //! - [`batch`]: the output of a batch, where it holds the answer alone
+//! - [`file`]: a whole file, a batch of records at a time
 //!
 //! Everything in a file is hostile. A row that cannot be used is said to be so and why, and never ends the import.
 
 pub mod batch;
 mod conversation;
+mod file;
 #[cfg(test)]
 mod hostile_tests;
 pub mod rows;
@@ -24,10 +26,12 @@ use limbeck_store::{
     ImportedFailure, Message, Prompt, PromptBody, Receipt, SamplingParameters, ServiceReceipt,
     Trace, TraceKey, now,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use batch::{Failed, Outcome, Requests};
 use conversation::Conversation;
+pub use file::ImportFile;
 
 /// The way to a teacher whose answers are brought here by file.
 const ROUTE: &str = "import";
@@ -37,7 +41,8 @@ const UNKNOWN: &str = "unknown";
 const HALF_A_DIGEST: usize = 32;
 
 /// How a file says what was asked and answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Output lines of `OpenAI`'s batch API.
     #[value(help = "Output lines of OpenAI's batch API; needs `--requests`")]

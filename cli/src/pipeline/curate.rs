@@ -6,6 +6,7 @@ use limbeck_store::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::labelling::Labelling;
 use super::{Finished, Pipeline, harvest, write_whole};
 
 /// The file of a curate stage that holds the rows of the dataset.
@@ -58,10 +59,12 @@ impl Pipeline {
         let bar = self
             .progress
             .stage("curate", Some(harvested.traces.len() as u64), "answers");
+        let choices = self.recipe.harvest()?.choices.as_deref();
+        let mut labelling = Labelling::new(choices);
         let mut candidates = Vec::with_capacity(harvested.traces.len());
         for ids in harvested.traces.chunks(CHUNK) {
             for record in self.store.traces(ids).await? {
-                candidates.push(candidate(record));
+                candidates.extend(labelling.read(candidate(record)));
             }
             bar.set_position(candidates.len() as u64);
         }
@@ -80,10 +83,11 @@ impl Pipeline {
             .flat_map(|suite| suite.prompts.iter())
             .map(|prompt| prompt.input.clone())
             .collect();
-        let curated = tokio::task::spawn_blocking(move || {
+        let mut curated = tokio::task::spawn_blocking(move || {
             limbeck_store::curate(candidates, &curation, &held_out)
         })
         .await?;
+        labelling.account(&mut curated);
         self.store
             .write_verdicts(dir.hash(), &curated.verdicts)
             .await?;

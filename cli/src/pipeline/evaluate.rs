@@ -42,6 +42,8 @@ struct Measuring<'a> {
 
 /// The teacher's side of one suite.
 struct TeacherSide {
+    /// Whether anybody was asked; where all answers are imported, nobody is.
+    was_asked: bool,
     records: Vec<Option<TraceRecord>>,
     answers: SuiteAnswers,
     prior: limbeck_store::PriorCorrectionFit,
@@ -131,6 +133,7 @@ impl Pipeline {
         }
         let checks = &self.recipe.curate()?.check;
         Ok(TeacherSide {
+            was_asked: self.recipe.suites_teacher()?.is_some(),
             records: self.suite_records(&suites[index]).await?,
             answers,
             prior: curated.outcome.prior.clone(),

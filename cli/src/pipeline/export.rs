@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Finished, Interrupted, Pipeline, evaluate, train};
-use crate::recipe::SourceTable;
+use crate::recipe::{ImportSection, SourceTable};
 use crate::report;
 
 /// The folder of an export stage that holds the files.
@@ -111,22 +111,35 @@ impl Pipeline {
         &self,
         evaluated: Option<&Finished<evaluate::Outcome>>,
     ) -> anyhow::Result<CardFacts> {
-        let teachers = self.recipe.harvest_teachers()?;
-        let prompts = &self.recipe.harvest()?.prompts;
-        let license = prompts
-            .license()
-            .map_or_else(String::new, |license| format!(" ({license})"));
+        let with_license = |source: &str, license: Option<&str>| match license {
+            Some(license) => format!("{source} ({license})"),
+            None => source.to_owned(),
+        };
+        let prompts = self.recipe.harvest()?.prompts.iter();
+        let prompts = prompts.map(|table| with_license(table.source(), table.license()));
+        let imports = self.recipe.imports().iter();
+        let imports = imports.map(|import| with_license(&import.from, Some(&import.license)));
         let suites = evaluated.iter().flat_map(|stage| &stage.outcome.suites);
         Ok(CardFacts {
             summary: self.recipe.about().description.clone(),
-            teachers: teachers
-                .iter()
-                .map(|teacher| teacher.model.clone())
-                .collect(),
+            teachers: self.models_that_answered()?,
             base_model: None,
-            prompt_sources: vec![format!("{}{license}", prompts.source())],
+            prompt_sources: prompts.chain(imports).collect(),
             scores: suites.flat_map(scores).collect(),
         })
+    }
+}
+
+impl Pipeline {
+    /// The models whose answers the student learns from, as the recipe names them.
+    fn models_that_answered(&self) -> anyhow::Result<Vec<String>> {
+        let mut models = Vec::new();
+        if self.recipe.harvest()?.prompts.is_some() {
+            let teachers = self.recipe.harvest_teachers()?;
+            models.extend(teachers.iter().map(|teacher| teacher.model.clone()));
+        }
+        models.extend(self.recipe.imports().iter().map(ImportSection::answered_by));
+        Ok(models)
     }
 }
 

@@ -9,7 +9,7 @@ use limbeck_teacher::{Ask, HarvestError, HarvestPlan, HarvestSummary, harvest};
 use serde::{Deserialize, Serialize};
 
 use super::teacher::Loaded;
-use super::{Finished, Interrupted, Pipeline};
+use super::{Drawn, Finished, Interrupted, Pipeline};
 use crate::printer::WithHint;
 use crate::progress::adapters::HarvestBar;
 
@@ -17,7 +17,7 @@ use crate::progress::adapters::HarvestBar;
 const CHUNK: usize = 1000;
 
 /// What was asked.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Rows of the source that pass the filter.
     pub rows: usize,
@@ -27,6 +27,12 @@ pub struct Outcome {
     pub prompts: usize,
     /// Ids of the answers, in the order of the prompts.
     pub traces: Vec<String>,
+    /// How many of the answers came by file.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub imported: usize,
+    /// Of the files that they came in, in the recipe's order, in hex.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imported_sha256: Vec<String>,
     /// Prompts that got no answer.
     pub failed: u64,
     /// How the asking went.
@@ -41,7 +47,7 @@ pub struct Outcome {
     /// How often failures of it were asked again on request; what follows depends on it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u32,
-    /// SHA-256 of the prompts' file, in hex.
+    /// SHA-256 of the prompts' file, in hex; empty where none are asked.
     pub source_sha256: String,
     /// Answers that this run asked for; 0 when the outcome was there already.
     #[serde(skip)]
@@ -113,37 +119,58 @@ impl Pipeline {
     async fn ask_everything(&self, revision: u32) -> anyhow::Result<Outcome> {
         let material = self.material().await?;
         let drawn = self.drawn().await?;
+        let mut outcome = Outcome {
+            rows: drawn.rows,
+            items: drawn.items,
+            prompts: drawn.prompts.len(),
+            revision,
+            notes: drawn.notes.clone(),
+            ..Outcome::default()
+        };
+        let mut facts = Vec::new();
+        if let Some(file) = &material.prompts {
+            outcome.source_sha256.clone_from(&file.sha256);
+            facts = self.ask_prompts(drawn, &mut outcome).await?;
+        }
+        for (section, files) in self.recipe.imports().iter().zip(&material.imports) {
+            let imported = self.import(section, files).await?;
+            outcome.imported += imported.traces.len();
+            outcome.imported_sha256.push(files.0.sha256.clone());
+            outcome.prompts += imported.prompts;
+            outcome.traces.extend(imported.traces);
+            outcome.notes.extend(imported.notes);
+            facts.push(imported.teacher);
+        }
+        let mut facts = facts.into_iter();
+        outcome.teacher = facts.next().context("no answer is asked for or imported")?;
+        outcome.more_teachers = facts.collect();
+        Ok(outcome)
+    }
+
+    /// Asks about all that was drawn; who was asked.
+    async fn ask_prompts(
+        &self,
+        drawn: &Drawn,
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<Vec<super::teacher::Facts>> {
         if drawn.prompts.is_empty() {
             anyhow::bail!(
                 "no prompt is left to ask; look at `where` and at the size of the suites"
             );
         }
-        let section = self.recipe.harvest()?;
         let teachers = self.load_teachers().await?;
-        let samples = section.samples;
+        let samples = self.recipe.harvest()?.samples;
         let (asked, failed) = self
             .ask("harvest", &teachers, &drawn.prompts, samples)
             .await?;
-        let mut traces = Vec::new();
         for teacher in &teachers {
             let ids = self.answers(teacher, &drawn.prompts, samples).await?;
-            traces.extend(ids.into_iter().flatten());
+            outcome.traces.extend(ids.into_iter().flatten());
         }
-        let mut facts = teachers.into_iter().map(|teacher| teacher.facts);
-        Ok(Outcome {
-            rows: drawn.rows,
-            items: drawn.items,
-            prompts: drawn.prompts.len(),
-            traces,
-            failed,
-            asking: asked,
-            notes: drawn.notes.clone(),
-            teacher: facts.next().context("no teacher is asked")?,
-            more_teachers: facts.collect(),
-            revision,
-            source_sha256: material.prompts.sha256.clone(),
-            asked_now: asked.answers,
-        })
+        outcome.asking = asked;
+        outcome.asked_now = asked.answers;
+        outcome.failed = failed;
+        Ok(teachers.into_iter().map(|teacher| teacher.facts).collect())
     }
 
     /// Asks `teachers` about `prompts`, side by side, each within its own limits; what the store has is not asked
@@ -317,10 +344,6 @@ pub(super) fn keys(
         .collect()
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use limbeck_store::Prompt;
+use limbeck_student::evaluate::Metric;
 use serde_json::{Value, json};
 
 use super::Pipeline;
 use crate::progress::adapters::FetchBar;
-use crate::recipe::{Asking, EvaluateSection, HarvestSection, PhrasingSection, SourceTable};
+use crate::recipe::{
+    Asking, EvaluateSection, HarvestSection, PhrasingSection, PromptTable, SourceTable,
+};
 use crate::sources::{Fetched, Source};
 use crate::table::{
     Draw, Expression, Item, Items, NearIndex, Table, Template, draw_prompts, draw_suite,
@@ -20,8 +23,11 @@ use crate::table::{
 pub struct Material {
     /// By the teacher's name.
     pub teachers: BTreeMap<String, Fetched>,
-    /// The rows of the prompts.
-    pub prompts: Fetched,
+    /// The rows of the prompts, where any are asked.
+    pub prompts: Option<Fetched>,
+    /// The files of answers that were asked for elsewhere, each with its batch's input where it has one, in the
+    /// recipe's order.
+    pub imports: Vec<(Fetched, Option<Fetched>)>,
     /// The rows of each suite, in the recipe's order.
     pub suites: Vec<Fetched>,
     /// How the teacher is asked.
@@ -38,6 +44,8 @@ pub struct Drawn {
     pub rows: usize,
     /// In the recipe's order.
     pub suites: Vec<DrawnSuite>,
+    /// The suites' rows, to keep what is near them away from training.
+    pub near: NearIndex,
     /// What a reader of the report must know about the draw.
     pub notes: Vec<String>,
 }
@@ -60,7 +68,19 @@ impl Material {
             let file = fetch(run, &teacher.model, teacher.sha256.as_deref()).await?;
             teachers.insert(teacher.name.clone(), file);
         }
-        let prompts = fetch_table(run, &harvest.prompts).await?;
+        let prompts = match &harvest.prompts {
+            Some(prompts) => Some(fetch_table(run, prompts).await?),
+            None => None,
+        };
+        let mut imports = Vec::new();
+        for import in recipe.imports() {
+            let answers = fetch(run, &import.source, import.sha256.as_deref()).await?;
+            let requests = match &import.requests {
+                Some(requests) => Some(fetch(run, requests, None).await?),
+                None => None,
+            };
+            imports.push((answers, requests));
+        }
         let mut suites = Vec::new();
         for section in recipe.evaluations() {
             suites.push(fetch_table(run, &section.suite).await?);
@@ -68,6 +88,7 @@ impl Material {
         Ok(Self {
             teachers,
             prompts,
+            imports,
             suites,
             asking: recipe.asking()?,
         })
@@ -83,14 +104,28 @@ impl Material {
             .zip(&self.suites)
             .map(|(section, file)| json!({"suite": section.suite, "sha256": file.sha256, "metric": section.metric}))
             .collect();
-        Ok(json!({
+        let mut inputs = json!({
             "harvest": harvest,
             "asking": self.asking,
             "teacher": self.teacher_inputs(run)?,
-            "prompts": self.prompts.sha256,
+            "prompts": self.prompts.as_ref().map(|prompts| &prompts.sha256),
             "suites": suites,
             "options": run.options,
-        }))
+        });
+        if !self.imports.is_empty() {
+            inputs["imports"] = self.import_inputs(run);
+        }
+        Ok(inputs)
+    }
+
+    /// The answers that come by file: what the recipe says of them, and the files' digests.
+    fn import_inputs(&self, run: &Pipeline) -> Value {
+        let sections = run.recipe.imports().iter().zip(&self.imports);
+        let digests = sections.map(|(section, (answers, requests))| {
+            let requests = requests.as_ref().map(|requests| &requests.sha256);
+            json!({"import": section, "sha256": answers.sha256, "requests": requests})
+        });
+        digests.collect()
     }
 
     /// What the answers depend on of who gives them: the digest of a model file, the name of a model and the way to it.
@@ -132,38 +167,63 @@ impl Material {
     /// Draws the suites, takes them and what is near them out of the prompts, and draws those.
     pub fn draw(&self, run: &Pipeline) -> anyhow::Result<Drawn> {
         let mut notes = Vec::new();
+        let (suites, near) = self.draw_suites(run, &mut notes)?;
+        let mut drawn = Drawn {
+            prompts: Vec::new().into(),
+            items: 0,
+            rows: 0,
+            suites,
+            near,
+            notes,
+        };
+        let harvest = run.recipe.harvest()?;
+        if let (Some(table), Some(file)) = (&harvest.prompts, &self.prompts) {
+            self.draw_prompts(run, table, file, &mut drawn)?;
+        }
+        Ok(drawn)
+    }
+
+    fn draw_suites(
+        &self,
+        run: &Pipeline,
+        notes: &mut Vec<String>,
+    ) -> anyhow::Result<(Vec<DrawnSuite>, NearIndex)> {
         let mut near = NearIndex::default();
         let mut suites = Vec::new();
         for (section, file) in run.recipe.evaluations().iter().zip(&self.suites) {
-            let items = self.items(run, &section.suite, file, &mut notes)?;
+            let items = self.items(run, &section.suite, file, notes)?;
             let drawn = draw_suite(items.items, &limited(section.suite.draw(), run))?;
             for item in &drawn {
                 near.add(&item.key);
             }
             suites.push(self.suite(run, section, &drawn)?);
         }
-        let harvest = run.recipe.harvest()?;
-        let items = self.items(run, &harvest.prompts, &self.prompts, &mut notes)?;
-        let rows = items.items.len();
-        let near = if harvest.prompts.exclude_near {
-            near
+        Ok((suites, near))
+    }
+
+    fn draw_prompts(
+        &self,
+        run: &Pipeline,
+        table: &PromptTable,
+        file: &Fetched,
+        drawn: &mut Drawn,
+    ) -> anyhow::Result<()> {
+        let items = self.items(run, table, file, &mut drawn.notes)?;
+        drawn.rows = items.items.len();
+        let none = NearIndex::default();
+        let near = if table.exclude_near {
+            &drawn.near
         } else {
-            NearIndex::default()
+            &none
         };
-        let pool = draw_prompts(items.items, &near, &limited(harvest.prompts.draw(), run))?;
+        let pool = draw_prompts(items.items, near, &limited(table.draw(), run))?;
         if pool.near_suite > 0 {
-            notes.push(format!(
-                "{} rows were kept away from training because they are, or nearly are, in an evaluation suite.",
-                pool.near_suite
-            ));
+            drawn.notes.push(near_note(pool.near_suite, "rows"));
         }
-        Ok(Drawn {
-            prompts: self.prompts_of(harvest, &pool.items)?.into(),
-            items: pool.items.len(),
-            rows,
-            suites,
-            notes,
-        })
+        let harvest = run.recipe.harvest()?;
+        drawn.prompts = self.prompts_of(harvest, table, &pool.items)?.into();
+        drawn.items = pool.items.len();
+        Ok(())
     }
 
     fn items(
@@ -214,8 +274,12 @@ impl Material {
         section: &EvaluateSection,
         items: &[Item],
     ) -> anyhow::Result<DrawnSuite> {
+        let teacher = run.recipe.suites_teacher()?;
         let expected = match section.metric {
-            limbeck_student::evaluate::Metric::Accuracy => {
+            // Without a teacher that answers the suite, the file has what the student is scored on.
+            Metric::Accuracy | Metric::NatsPerByte
+                if section.metric == Metric::Accuracy || teacher.is_none() =>
+            {
                 let template = Template::compile(&section.suite.expected)?;
                 let answers = items.iter().map(|item| Ok(template.render(&item.columns)?));
                 Some(answers.collect::<anyhow::Result<Vec<String>>>()?)
@@ -233,16 +297,17 @@ impl Material {
     }
 
     /// Every phrasing of every item: the main one first, then those that are asked about a sample.
-    fn prompts_of(&self, harvest: &HarvestSection, items: &[Item]) -> anyhow::Result<Vec<Prompt>> {
+    fn prompts_of(
+        &self,
+        harvest: &HarvestSection,
+        table: &PromptTable,
+        items: &[Item],
+    ) -> anyhow::Result<Vec<Prompt>> {
         let (main, others) = self.asking.phrasings.split_at(1);
-        let mut prompts = Self::ask(main, &harvest.prompts, items)?;
+        let mut prompts = Self::ask(main, table, items)?;
         for (phrasing, section) in others.iter().zip(&harvest.phrasing) {
-            let chosen = draw_suite(items.to_vec(), &sample_of(harvest, section))?;
-            prompts.extend(Self::ask(
-                std::slice::from_ref(phrasing),
-                &harvest.prompts,
-                &chosen,
-            )?);
+            let chosen = draw_suite(items.to_vec(), &sample_of(table, section))?;
+            prompts.extend(Self::ask(std::slice::from_ref(phrasing), table, &chosen)?);
         }
         Ok(prompts)
     }
@@ -268,10 +333,17 @@ impl Material {
     }
 }
 
-fn sample_of(harvest: &HarvestSection, phrasing: &PhrasingSection) -> Draw {
+/// What the report says of rows that are too near a suite.
+pub(super) fn near_note(count: usize, what: &str) -> String {
+    format!(
+        "{count} {what} were kept away from training because they are, or nearly are, in an evaluation suite."
+    )
+}
+
+fn sample_of(table: &PromptTable, phrasing: &PhrasingSection) -> Draw {
     Draw {
         sample: phrasing.sample.map(|sample| sample as usize),
-        seed: harvest.prompts.seed,
+        seed: table.seed,
         balance: None,
         shuffle: false,
     }

@@ -9,6 +9,8 @@ pub mod estimate;
 mod evaluate;
 mod export;
 mod harvest;
+mod import;
+mod labelling;
 mod material;
 mod report;
 mod suite;

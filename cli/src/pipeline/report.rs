@@ -63,7 +63,8 @@ impl Pipeline {
 
     /// Filters over columns are where labels of people can get in: the report shows them.
     fn filter_note(&self) -> anyhow::Result<Option<String>> {
-        let filter = self.recipe.harvest()?.prompts.filter();
+        let prompts = self.recipe.harvest()?.prompts.as_ref();
+        let filter = prompts.and_then(SourceTable::filter);
         Ok(filter.map(|filter| {
             format!("Prompts are the rows for which `{filter}` holds. Beyond that choice, nothing but the input of a row reaches the teacher or the student; other columns are used in the suites alone.")
         }))
@@ -71,7 +72,6 @@ impl Pipeline {
 
     fn harvest_section(&self, outcome: &harvest::Outcome) -> anyhow::Result<Harvest> {
         let asking = &outcome.asking;
-        let prompts = &self.recipe.harvest()?.prompts;
         let tokens = asking.prompt_tokens + asking.completion_tokens;
         let traces = outcome.traces.len() as u64;
         Ok(Harvest {
@@ -91,12 +91,27 @@ impl Pipeline {
                 bytes: outcome.teacher.bytes,
                 parameters: outcome.teacher.parameters,
             },
-            source: SourceIdentity {
+            source: self.source_of_prompts(outcome)?,
+        })
+    }
+
+    /// Where the prompts come from; where none were asked, the first file of answers.
+    fn source_of_prompts(&self, outcome: &harvest::Outcome) -> anyhow::Result<SourceIdentity> {
+        if let Some(prompts) = &self.recipe.harvest()?.prompts {
+            return Ok(SourceIdentity {
                 source: prompts.source().to_owned(),
                 sha256: Some(outcome.source_sha256.clone()),
                 license: prompts.license().map(str::to_owned),
-            },
-        })
+            });
+        }
+        let first = self.recipe.imports().first();
+        Ok(
+            first.map_or_else(SourceIdentity::default, |import| SourceIdentity {
+                source: import.from.clone(),
+                sha256: outcome.imported_sha256.first().cloned(),
+                license: Some(import.license.clone()),
+            }),
+        )
     }
 
     fn export_section(&self, outcome: Option<&export::Outcome>) -> Vec<Exported> {

@@ -5,6 +5,7 @@ use limbeck_store::{FinishReason, TraceRecord};
 use serde::{Deserialize, Serialize};
 
 use super::harvest::Asked;
+use super::material::DrawnSuite;
 use super::{Finished, Pipeline};
 
 /// The answers to all suites.
@@ -37,7 +38,14 @@ impl Pipeline {
 
     async fn ask_suites(&self) -> anyhow::Result<Outcome> {
         let drawn = self.drawn().await?;
-        let teacher = self.load_teacher().await?;
+        let Some(teacher) = self.load_suites_teacher().await? else {
+            let nobody = |suite: &DrawnSuite| SuiteAnswers {
+                traces: vec![None; suite.prompts.len()],
+                asking: Asked::default(),
+            };
+            let suites = drawn.suites.iter().map(nobody).collect();
+            return Ok(Outcome { suites });
+        };
         let mut suites: Vec<SuiteAnswers> = Vec::new();
         for suite in &drawn.suites {
             let asked = std::slice::from_ref(&teacher);

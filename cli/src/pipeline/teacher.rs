@@ -17,7 +17,7 @@ use crate::sources::Fetched;
 use crate::text;
 
 /// What reports and model cards say of a teacher.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// Its name in the recipe.
     pub name: String,
@@ -81,9 +81,13 @@ impl Pipeline {
         Ok(loaded)
     }
 
-    /// Makes the first of them ready, which answers the suites.
-    pub(super) async fn load_teacher(&self) -> anyhow::Result<Loaded> {
-        self.load(self.recipe.harvest_teacher()?).await
+    /// Makes the first of them ready, which answers the suites; `None` where all answers are imported and nobody is
+    /// asked.
+    pub(super) async fn load_suites_teacher(&self) -> anyhow::Result<Option<Loaded>> {
+        match self.recipe.suites_teacher()? {
+            Some(section) => Ok(Some(self.load(section).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn load(&self, section: &TeacherSection) -> anyhow::Result<Loaded> {

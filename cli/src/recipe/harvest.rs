@@ -3,7 +3,7 @@
 use limbeck_store::{Reasoning, SamplingParameters};
 use serde::{Deserialize, Serialize};
 
-use super::source_table::{PromptTable, string_or_table};
+use super::source_table::{PromptTable, optional_string_or_table};
 
 /// The name of the phrasing that `[harvest]` itself describes.
 pub const MAIN_PHRASING: &str = "main";
@@ -16,9 +16,13 @@ pub struct HarvestSection {
     /// one. The first of them also answers the evaluation suites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<Names>,
-    /// The rows that are asked about.
-    #[serde(deserialize_with = "string_or_table")]
-    pub prompts: PromptTable,
+    /// The rows that are asked about; may be left out where there is an `[[import]]`.
+    #[serde(
+        default,
+        deserialize_with = "optional_string_or_table",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub prompts: Option<PromptTable>,
     /// A template of what the student sees; what the teacher is asked, without instructions and examples, if it is
     /// not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

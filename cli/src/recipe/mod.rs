@@ -9,6 +9,7 @@ pub mod asking;
 mod diagnostic;
 mod error;
 mod harvest;
+mod import;
 mod learning;
 mod locate;
 mod measuring;
@@ -25,9 +26,10 @@ pub use asking::{Asking, Phrasing};
 pub use diagnostic::nearest;
 pub use error::RecipeError;
 pub use harvest::{HarvestSection, PhrasingSection};
+pub use import::ImportSection;
 pub use learning::{CurateSection, Init, StudentSection, TokenizerChoice, TrainSection};
 pub use measuring::{DeviceSection, EvaluateSection, ExportSection};
-pub use source_table::SourceTable;
+pub use source_table::{PromptTable, SourceTable};
 pub use teacher::TeacherSection;
 
 /// A recipe without mistakes.
@@ -48,6 +50,8 @@ struct Document {
     #[serde(default)]
     teacher: Vec<TeacherSection>,
     harvest: Option<HarvestSection>,
+    #[serde(default)]
+    import: Vec<ImportSection>,
     curate: Option<CurateSection>,
     student: Option<StudentSection>,
     train: Option<TrainSection>,
@@ -161,11 +165,16 @@ impl Recipe {
             .ok_or_else(|| self.missing("[[teacher]]", "harvest"))
     }
 
-    /// The teachers that are asked: those that `[harvest]` names, or the only one; at least one.
+    /// The teachers that are asked: those that `[harvest]` names, or the only one. There is none where all answers
+    /// are imported and nobody is named to answer the suites.
     pub fn harvest_teachers(&self) -> Result<Vec<&TeacherSection>, RecipeError> {
-        if let Some(names) = &self.harvest()?.teacher {
+        let harvest = self.harvest()?;
+        if let Some(names) = &harvest.teacher {
             let names = names.as_slice().iter();
             return names.map(|name| self.teacher(name)).collect();
+        }
+        if harvest.prompts.is_none() {
+            return Ok(Vec::new());
         }
         let only = self.document.teacher.first();
         let only = only.ok_or_else(|| self.missing("[[teacher]]", "harvest"))?;
@@ -173,10 +182,13 @@ impl Recipe {
     }
 
     /// The first of them, which answers the suites too.
-    pub fn harvest_teacher(&self) -> Result<&TeacherSection, RecipeError> {
-        let teachers = self.harvest_teachers()?;
-        let first = teachers.first().copied();
-        first.ok_or_else(|| self.missing("[[teacher]]", "harvest"))
+    pub fn suites_teacher(&self) -> Result<Option<&TeacherSection>, RecipeError> {
+        Ok(self.harvest_teachers()?.first().copied())
+    }
+
+    /// Every `[[import]]`.
+    pub fn imports(&self) -> &[ImportSection] {
+        &self.document.import
     }
 
     /// The local teachers that are asked, or whose tokenizer or weights the student takes.

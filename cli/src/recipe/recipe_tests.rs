@@ -20,11 +20,15 @@ fn a_whole_recipe_is_read() {
     let recipe = parse(WHOLE).unwrap();
     assert_eq!(recipe.name(), "support-sentiment");
     assert_eq!(recipe.intent().uses, [Use::Train, Use::ReleaseModel]);
-    assert_eq!(recipe.harvest_teacher().unwrap().limits.concurrent, 64);
+    assert_eq!(
+        recipe.suites_teacher().unwrap().unwrap().limits.concurrent,
+        64
+    );
     let harvest = recipe.harvest().unwrap();
     assert_eq!((harvest.form, harvest.samples), (Form::Completion, 1));
-    assert!(harvest.prompts.exclude_near);
-    assert_eq!(harvest.prompts.draw().sample, Some(3000));
+    let prompts = harvest.prompts.as_ref().unwrap();
+    assert!(prompts.exclude_near);
+    assert_eq!(prompts.draw().sample, Some(3000));
     let asking = recipe.asking().unwrap();
     let samples: Vec<_> = asking
         .phrasings
@@ -68,7 +72,7 @@ fn a_stage_needs_only_its_own_sections() {
     let no_teacher = parse("[recipe]\nname = \"a\"\n[harvest]\nprompts = \"prompts.jsonl\"\n");
     let error = no_teacher
         .unwrap()
-        .harvest_teacher()
+        .harvest_teachers()
         .unwrap_err()
         .to_string();
     assert!(error.contains("`[[teacher]]`"), "{error}");
@@ -81,7 +85,10 @@ fn a_string_is_a_source_and_suites_get_names() {
         "[recipe]\nname = \"a\"\n[harvest]\nprompts = \"prompts.jsonl\"\n{suite}{suite}[[evaluate]]\nname = \"mine\"\nsuite = {{ source = \"suite.jsonl\" }}\nmetric = \"nats-per-byte\"\n"
     );
     let recipe = parse(&text).unwrap();
-    assert_eq!(recipe.harvest().unwrap().prompts.source, "prompts.jsonl");
+    assert_eq!(
+        recipe.harvest().unwrap().prompts.as_ref().unwrap().source,
+        "prompts.jsonl"
+    );
     let names: Vec<&str> = recipe
         .evaluations()
         .iter()

@@ -135,6 +135,15 @@ macro_rules! source_table {
 source_table!(PromptTable, |table| table.shuffle);
 source_table!(SuiteTable, |_| false);
 
+/// The same for one that may be left out.
+pub(super) fn optional_string_or_table<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    string_or_table(deserializer).map(Some)
+}
+
 /// Reads a table, or a string as the table `{ source = … }`.
 pub(super) fn string_or_table<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where

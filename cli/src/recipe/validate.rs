@@ -1,5 +1,6 @@
 //! What the types of a recipe cannot say: names that must exist, numbers that must fit, files that must be there.
 
+mod import;
 mod learning;
 mod measuring;
 mod teacher;
@@ -38,8 +39,9 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
     };
     checker.file_name("recipe.name", &document.recipe.name);
     checker.teachers(&document.teacher, document.harvest.as_ref());
+    checker.imports(&document.import);
     if let Some(harvest) = &document.harvest {
-        checker.harvest(harvest);
+        checker.harvest(harvest, !document.import.is_empty());
     }
     if let Some(curate) = &document.curate {
         checker.checks(&curate.check);
@@ -49,6 +51,7 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
     }
     if let Some(train) = &document.train {
         checker.train(train, document.harvest.as_ref());
+        checker.learn_from_imports(train, document);
     }
     let has_choices = document
         .harvest
@@ -191,17 +194,25 @@ impl Checker<'_> {
         }
     }
 
-    fn harvest(&mut self, harvest: &HarvestSection) {
+    fn harvest(&mut self, harvest: &HarvestSection, has_imports: bool) {
         match &harvest.teacher {
             Some(names) => self.harvest_teachers(names.as_slice()),
-            None if self.teachers.len() > 1 => self.wrong_with_help(
+            None if self.teachers.len() > 1 && harvest.prompts.is_some() => self.wrong_with_help(
                 "harvest",
                 "there are several teachers, and `[harvest]` does not say which one is asked",
                 format!("add `teacher = \"{}\"`", self.teachers[0]),
             ),
             None => {}
         }
-        self.source_table("harvest.prompts", &harvest.prompts);
+        match &harvest.prompts {
+            Some(prompts) => self.source_table("harvest.prompts", prompts),
+            None if has_imports => {}
+            None => self.wrong_with_help(
+                "harvest",
+                "missing key `prompts`",
+                "it names the rows that the teacher is asked about; a recipe that learns from answers given elsewhere has an `[[import]]` instead",
+            ),
+        }
         self.template("harvest.input", harvest.input.as_deref());
         self.asking(
             "harvest",

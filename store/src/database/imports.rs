@@ -6,8 +6,8 @@ use super::traces::{TraceRow, insert_receipts, insert_trace};
 use super::{Store, attempts};
 use crate::StoreError;
 use crate::record::{
-    Answered, AttemptStatus, ImportCounts, Imported, ImportedAnswer, ImportedFailure, Prompt,
-    TraceKey, now,
+    Answered, AttemptStatus, ImportCounts, ImportOutcome, Imported, ImportedAnswer,
+    ImportedFailure, Prompt, TraceKey, now,
 };
 
 impl Store {
@@ -17,21 +17,20 @@ impl Store {
     /// [`repeats`](ImportedAnswer::repeats) answers of this text to this question from this teacher, and takes the
     /// next free sample number otherwise. So a file that is imported twice, or two files that share rows, double
     /// nothing, and the same answer given five times counts five times. A prompt that is there stays as it is.
-    pub async fn import(&self, rows: &[Imported]) -> Result<ImportCounts, StoreError> {
+    pub async fn import(&self, rows: &[Imported]) -> Result<ImportOutcome, StoreError> {
         let mut counts = ImportCounts::default();
+        let mut traces = Vec::with_capacity(rows.len());
         let recorded_at = now();
         let mut transaction = self.begin().await?;
         for row in rows {
-            let prompt = match row {
-                Imported::Answer(answer) => &answer.prompt,
-                Imported::Failure(failure) => &failure.prompt,
-            };
-            counts.prompts += u64::from(self.import_prompt(&mut transaction, prompt).await?);
+            let is_new = self.import_prompt(&mut transaction, row.prompt()).await?;
+            counts.prompts += u64::from(is_new);
             match row {
                 Imported::Answer(answer) => {
-                    let is_new = self
+                    let (id, is_new) = self
                         .import_answer(&mut transaction, answer, &recorded_at)
                         .await?;
+                    traces.push(id);
                     counts.answers += u64::from(is_new);
                     counts.known_answers += u64::from(!is_new);
                 }
@@ -43,7 +42,7 @@ impl Store {
             }
         }
         transaction.commit().await.map_err(self.explain())?;
-        Ok(counts)
+        Ok(ImportOutcome { counts, traces })
     }
 
     /// Whether the prompt was new.
@@ -74,13 +73,13 @@ impl Store {
         Ok(inserted.rows_affected() == 1)
     }
 
-    /// Whether the answer was new.
+    /// The answer's id, and whether it was new.
     async fn import_answer(
         &self,
         connection: &mut SqliteConnection,
         answer: &ImportedAnswer,
         recorded_at: &str,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(String, bool), StoreError> {
         let explain = self.explain();
         let parameters = self.json(&answer.parameters)?;
         let there = sqlx::query!(
@@ -97,7 +96,8 @@ impl Store {
         .await
         .map_err(explain)?;
         if there.same > i64::from(answer.repeats) {
-            return Ok(false);
+            let id = self.known_answer(connection, answer, &parameters).await?;
+            return Ok((id, false));
         }
         let answered = Answered {
             key: TraceKey {
@@ -115,11 +115,34 @@ impl Store {
             .await
             .map_err(explain)?;
         if is_new {
-            insert_receipts(connection, &[(row.id, &answered)])
+            insert_receipts(connection, &[(row.id.clone(), &answered)])
                 .await
                 .map_err(explain)?;
         }
-        Ok(is_new)
+        Ok((row.id, is_new))
+    }
+
+    /// The id of the answer that says the same, the later ones of several for the later repeats.
+    async fn known_answer(
+        &self,
+        connection: &mut SqliteConnection,
+        answer: &ImportedAnswer,
+        parameters: &str,
+    ) -> Result<String, StoreError> {
+        sqlx::query_scalar!(
+            "SELECT id FROM traces
+             WHERE prompt_id = ?1 AND teacher = ?2 AND parameters = ?3 AND text = ?4 AND reasoning IS ?5
+             ORDER BY sample LIMIT 1 OFFSET ?6",
+            answer.prompt.id,
+            answer.teacher,
+            parameters,
+            answer.trace.text,
+            answer.trace.reasoning,
+            answer.repeats,
+        )
+        .fetch_one(connection)
+        .await
+        .map_err(self.explain())
     }
 
     /// Whether the failure was new.

@@ -49,6 +49,16 @@ pub enum Imported {
     Failure(Box<ImportedFailure>),
 }
 
+impl Imported {
+    /// What was asked.
+    pub fn prompt(&self) -> &Prompt {
+        match self {
+            Self::Answer(answer) => &answer.prompt,
+            Self::Failure(failure) => &failure.prompt,
+        }
+    }
+}
+
 /// An answer to import. Its sample number is given by the store, since most files do not number their answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedAnswer {
@@ -73,6 +83,15 @@ pub struct ImportedFailure {
     pub prompt: Prompt,
     /// The try that failed; its `prompt_id` and `trace_id` are those of the question.
     pub attempt: Attempt,
+}
+
+/// What came of an import.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportOutcome {
+    /// What it changed.
+    pub counts: ImportCounts,
+    /// The ids of the answers among its rows, in their order, whether new or known.
+    pub traces: Vec<String>,
 }
 
 /// What an import changed.

@@ -21,7 +21,9 @@ pub use answer::{
 };
 pub use dataset::Dataset;
 pub use export::ExportedTrace;
-pub use import::{Ground, ImportCounts, ImportReceipt, Imported, ImportedAnswer, ImportedFailure};
+pub use import::{
+    Ground, ImportCounts, ImportOutcome, ImportReceipt, Imported, ImportedAnswer, ImportedFailure,
+};
 pub use prompt::{Message, Prompt, PromptBody};
 pub use reading::{TraceDetail, TraceFilter, TraceRecord, TraceSummary, VerdictFilter};
 pub use run::{Run, RunStatus};

@@ -76,15 +76,16 @@ impl Measuring<'_> {
             })
             .collect();
         let student_numbers = labels.numbers(&answers);
+        let asked = |name, given: &[usize], right: &[usize]| {
+            let scored = || Scored::accuracy(name, given, right);
+            teacher.was_asked.then(scored)
+        };
+        let of_teacher = asked("teacher", &said_numbers, &expected);
         Ok(Measured {
-            teacher: Some(teacher.timed(Scored::accuracy("teacher", &said_numbers, &expected))),
+            teacher: of_teacher.map(|scored| teacher.timed(scored)),
             student,
             floors,
-            agreement: Some(Scored::accuracy(
-                "agreement",
-                &student_numbers,
-                &said_numbers,
-            )),
+            agreement: asked("agreement", &student_numbers, &said_numbers),
             answers,
             notes: teacher.uncorrected(&expected, self.choices),
             teacher_answers: said,
@@ -186,7 +187,7 @@ impl TeacherSide {
 
     /// What the teacher scores without the correction, for the record.
     fn uncorrected(&self, expected: &[usize], choices: Option<&[String]>) -> Vec<String> {
-        if choices.is_none() || self.prior.phrasings.is_empty() {
+        if !self.was_asked || choices.is_none() || self.prior.phrasings.is_empty() {
             return Vec::new();
         }
         let label = |record: &Option<limbeck_store::TraceRecord>| {

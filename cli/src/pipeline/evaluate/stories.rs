@@ -22,7 +22,10 @@ impl Measuring<'_> {
         teacher: &TeacherSide,
         cancel: &CancellationToken,
     ) -> anyhow::Result<Measured> {
-        let whole = teacher.whole_answers();
+        let whole = match &self.suite.expected {
+            Some(expected) if !teacher.was_asked => expected.iter().cloned().map(Some).collect(),
+            _ => teacher.whole_answers(),
+        };
         let (rows, pairs): (Vec<usize>, Vec<(String, String)>) = (0..self.inputs.len())
             .filter_map(|row| {
                 let answer = whole[row].clone()?;
@@ -44,15 +47,17 @@ impl Measuring<'_> {
             .student
             .answer(&self.inputs, self.max_tokens, cancel)?;
         let left_out = self.inputs.len() - rows.len();
-        let mut notes =
-            vec!["Everybody is scored on the teacher's answers, the end included.".to_owned()];
+        let mut notes = vec![format!(
+            "Everybody is scored on {}, the end included.",
+            teacher.scored_on()
+        )];
         let is_untouched = |row: &usize| {
             let record = teacher.records[*row].as_ref();
             record.is_some_and(|one| ended(one) && whole[*row].as_ref() == Some(&one.text))
         };
         let untouched: Vec<usize> = rows.iter().copied().filter(is_untouched).collect();
         let shortened = rows.len() - untouched.len();
-        if shortened > 0 {
+        if teacher.was_asked && shortened > 0 {
             notes.push(format!(
                 "{shortened} of the answers are cut back as curation cuts what the student learns from; the teacher's own score is over those that are not."
             ));
@@ -96,9 +101,12 @@ impl Measuring<'_> {
         };
         let (answers, student) = measure("student", &self.students.trained)?;
         let (_, untrained) = measure("untrained student", &self.students.untrained)?;
-        let of_teacher: Vec<bool> = teacher.records.iter().flatten().map(ended).collect();
+        let of_teacher = teacher.was_asked.then(|| {
+            let of_teacher: Vec<bool> = teacher.records.iter().flatten().map(ended).collect();
+            teacher.timed(share("teacher", &of_teacher))
+        });
         Ok(Measured {
-            teacher: Some(teacher.timed(share("teacher", &of_teacher))),
+            teacher: of_teacher,
             student,
             floors: vec![untrained],
             agreement: None,
@@ -158,6 +166,15 @@ impl Measuring<'_> {
 }
 
 impl TeacherSide {
+    /// Whose answers nats are counted over.
+    fn scored_on(&self) -> &'static str {
+        if self.was_asked {
+            "the teacher's answers"
+        } else {
+            "the answers that the suite expects, since no teacher was asked"
+        }
+    }
+
     /// What the teacher said, row by row.
     fn said(&self) -> Vec<Option<String>> {
         let text = |record: &TraceRecord| record.text.clone();
@@ -255,6 +272,7 @@ mod tests {
 
     fn whole(checks: Vec<Check>) -> Vec<Option<String>> {
         let teacher = TeacherSide {
+            was_asked: true,
             records: vec![
                 Some(record("ended", "One. Two. Three.", FinishReason::Stop)),
                 Some(record("cut", "One. Two. Thr", FinishReason::Length)),

@@ -72,14 +72,14 @@ async fn importing_again_doubles_nothing_and_repeats_are_kept() {
         failures: 1,
         ..ImportCounts::default()
     };
-    assert_eq!(first, expected);
+    assert_eq!(first.counts, expected);
     let again = store.import(&rows).await.unwrap();
     let expected = ImportCounts {
         known_answers: 4,
         known_failures: 1,
         ..ImportCounts::default()
     };
-    assert_eq!(again, expected);
+    assert_eq!(again.counts, expected);
     let found = exported(&store, None).await;
     let texts: Vec<_> = found
         .iter()
@@ -88,6 +88,16 @@ async fn importing_again_doubles_nothing_and_repeats_are_kept() {
     assert_eq!(texts, [(0, "yes"), (1, "no"), (2, "yes"), (0, "yes")]);
     let failures = store.failures(&FailureFilter::default()).await.unwrap();
     assert_eq!(failures.len(), 1);
+
+    assert_eq!(
+        again.traces, first.traces,
+        "a known answer is named as when it was new"
+    );
+    let of_rows = store.traces(&first.traces).await.unwrap();
+    let texts: Vec<_> = of_rows.iter().map(|trace| trace.text.as_str()).collect();
+    assert_eq!(texts, ["yes", "no", "yes", "yes"]);
+    let different: std::collections::BTreeSet<_> = first.traces.iter().collect();
+    assert_eq!(different.len(), 4, "the same answer twice is two");
 }
 
 #[tokio::test]

@@ -1,0 +1,161 @@
+//! Answers of a recipe's `[[import]]`: brought into the store like those that are asked for, each with its receipt.
+
+use limbeck_store::Imported;
+use tokio::sync::mpsc;
+
+use super::material::near_note;
+use super::teacher::Facts;
+use super::{Interrupted, Pipeline};
+use crate::import::ImportFile;
+use crate::recipe::ImportSection;
+use crate::sources::Fetched;
+use crate::table::{NearIndex, RowProblem};
+
+/// Batches that are read ahead of the store.
+const READ_AHEAD: usize = 2;
+/// Malformed rows that are named one by one.
+const NAMED: usize = 5;
+
+/// What came of one file.
+pub(super) struct FromFile {
+    /// Ids of the answers, in the order of the rows.
+    pub(super) traces: Vec<String>,
+    /// Different questions among them.
+    pub(super) prompts: usize,
+    /// What a reader of the report must know.
+    pub(super) notes: Vec<String>,
+    /// Who answered, as far as that is declared.
+    pub(super) teacher: Facts,
+}
+
+/// Rows that did not become answers.
+#[derive(Default)]
+struct LeftOut {
+    malformed: Vec<RowProblem>,
+    near_suite: usize,
+}
+
+impl Pipeline {
+    /// Imports what the store does not have. What is near a suite is left out, and `--limit` takes the first rows.
+    pub(super) async fn import(
+        &self,
+        section: &ImportSection,
+        (answers, requests): &(Fetched, Option<Fetched>),
+    ) -> anyhow::Result<FromFile> {
+        let file = ImportFile::look_at(
+            &answers.path,
+            section.format,
+            section.declared(),
+            requests.as_ref().map(|requests| requests.path.as_path()),
+        )?;
+        let bar = self.progress.stage("import", None, "answers");
+        bar.message(section.source.clone());
+        let near = if section.exclude_near {
+            self.drawn().await?.near.clone()
+        } else {
+            NearIndex::default()
+        };
+        let (sender, mut batches) = mpsc::channel(READ_AHEAD);
+        let reading = {
+            let file = file.clone();
+            tokio::task::spawn_blocking(move || read(&file, &near, &sender))
+        };
+        let most = self
+            .options
+            .limit
+            .map_or(usize::MAX, |limit| limit as usize);
+        let mut traces: Vec<String> = Vec::new();
+        let mut prompts = std::collections::HashSet::new();
+        while traces.len() < most
+            && !self.cancel.is_cancelled()
+            && let Some(mut batch) = batches.recv().await
+        {
+            batch.truncate(most - traces.len());
+            traces.extend(self.store.import(&batch).await?.traces);
+            for row in &batch {
+                prompts.insert(row.prompt().id.clone());
+            }
+            bar.set_position(traces.len() as u64);
+        }
+        // A reader that is still at it learns that nobody listens.
+        drop(batches);
+        let left_out = reading.await??;
+        if self.cancel.is_cancelled() {
+            return Err(Interrupted.into());
+        }
+        let notes = self.account_for(section, &file, &left_out)?;
+        if traces.is_empty() && left_out.near_suite == 0 {
+            anyhow::bail!(file.nothing_came());
+        }
+        bar.finish(format!("from `{}`", section.source));
+        Ok(FromFile {
+            traces,
+            prompts: prompts.len(),
+            notes,
+            teacher: teacher(section),
+        })
+    }
+
+    /// Names the rows that were left out; with `--strict` a malformed one is an error.
+    fn account_for(
+        &self,
+        section: &ImportSection,
+        file: &ImportFile,
+        left_out: &LeftOut,
+    ) -> anyhow::Result<Vec<String>> {
+        let mut notes = Vec::new();
+        if let Some(first) = left_out.malformed.first()
+            && self.options.strict
+        {
+            anyhow::bail!(file.malformed(first));
+        }
+        for problem in left_out.malformed.iter().take(NAMED) {
+            self.printer
+                .warning(format_args!("{}; it is left out", file.malformed(problem)));
+        }
+        if !left_out.malformed.is_empty() {
+            notes.push(format!(
+                "{} malformed rows of `{}` were left out.",
+                left_out.malformed.len(),
+                section.source
+            ));
+        }
+        if left_out.near_suite > 0 {
+            notes.push(near_note(left_out.near_suite, "imported answers"));
+        }
+        Ok(notes)
+    }
+}
+
+/// Reads the file on a thread of its own.
+fn read(
+    file: &ImportFile,
+    near: &NearIndex,
+    to: &mpsc::Sender<Vec<Imported>>,
+) -> anyhow::Result<LeftOut> {
+    let mut malformed = Vec::new();
+    let near_suite = std::cell::Cell::new(0);
+    let is_far = |row: &Imported| {
+        let is_near = near.is_near(&limbeck_store::normalise(&row.prompt().input));
+        near_suite.set(near_suite.get() + usize::from(is_near));
+        !is_near
+    };
+    file.send(to, is_far, |problem| malformed.push(problem))?;
+    Ok(LeftOut {
+        malformed,
+        near_suite: near_suite.get(),
+    })
+}
+
+/// Who answered, for the report and the model card.
+fn teacher(section: &ImportSection) -> Facts {
+    Facts {
+        name: section
+            .provider
+            .clone()
+            .unwrap_or_else(|| "imported".to_owned()),
+        model: section.answered_by(),
+        license: Some(section.license.clone()),
+        ..Facts::default()
+    }
+}
