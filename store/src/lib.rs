@@ -4,7 +4,8 @@
 //! - [`record`]: the records as plain data, and their content addresses ([`identity`]);
 //! - [`Store`]: the database, and every statement that reads or writes it;
 //! - [`codec`]: token log-probabilities in few bytes;
-//! - [`curate`](mod@curate): which answers are fit to learn from; pure functions.
+//! - [`curate`](mod@curate): which answers are fit to learn from; pure functions;
+//! - [`audit`]: what one who answers for the data must know.
 //!
 //! Invariants:
 //! - No HTTP and no tensors here, and no SQL elsewhere.
@@ -21,6 +22,7 @@
     )
 )]
 
+pub mod audit;
 pub mod codec;
 pub mod curate;
 mod database;
