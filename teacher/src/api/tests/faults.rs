@@ -329,5 +329,5 @@ async fn an_answer_that_was_cut_off_is_kept_as_such_and_not_asked_again() {
             .values()
             .all(|(_, finish)| *finish == FinishReason::Length)
     );
-    assert_eq!(server.seen().len(), 3);
+    assert_eq!(server.count(), 3);
 }
