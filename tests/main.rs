@@ -7,6 +7,7 @@
 //! - `cli`, `progress`, `traces`, `chat`: what each command prints
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
+//! - `service`, `service_faults`, `service_kill`, `service_input`: a teacher over HTTP, by a server that misbehaves
 //! - `support`: what they are written in
 //!
 //! None of them needs a network, a teacher, Python or a free port. The teacher has about a hundred thousand random
@@ -31,6 +32,10 @@ mod interrupt;
 mod kill;
 mod progress;
 mod road;
+mod service;
+mod service_faults;
+mod service_input;
+mod service_kill;
 #[cfg(unix)]
 mod sharing;
 mod support;

@@ -87,6 +87,11 @@ impl FaultServer {
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("no test panics with it").clone()
     }
+
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.seen.lock().expect("no test panics with it").len()
+    }
 }
 
 impl Drop for FaultServer {

@@ -11,6 +11,7 @@ use super::teacher::tiny_teacher;
 
 const CHOICES: &str = include_str!("choices.toml");
 const CHAT: &str = include_str!("chat.toml");
+const SERVICE: &str = include_str!("service.toml");
 
 /// A folder with `recipe.toml`, `prompts.jsonl` and `suite.jsonl`; runs go to `work`. It goes away with the value.
 pub struct Project {
@@ -26,6 +27,17 @@ impl Project {
     /// The teacher writes a few tokens about each of `prompts` messages.
     pub fn chat(prompts: usize) -> Self {
         Self::new(CHAT, prompts)
+    }
+
+    /// A service at `base_url` is asked `question 0` and so on, `prompts` of them; its key is in
+    /// `LIMBECK_TEST_KEY`.
+    pub fn service(base_url: &str, prompts: usize) -> Self {
+        let project = Self::new(&SERVICE.replace("BASE_URL", base_url), 0);
+        let rows: Vec<Value> = (0..prompts)
+            .map(|number| json!({"text": format!("question {number}")}))
+            .collect();
+        project.rows("prompts.jsonl", &rows);
+        project
     }
 
     fn new(recipe: &str, prompts: usize) -> Self {

@@ -64,7 +64,7 @@ impl Sql {
     }
 
     /// Rows of texts.
-    fn texts<const N: usize>(&mut self, query: &'static str) -> Vec<[String; N]> {
+    pub fn texts<const N: usize>(&mut self, query: &'static str) -> Vec<[String; N]> {
         let rows = sqlx::query(query).fetch_all(&mut self.connection);
         let rows = self.runtime.block_on(rows).expect(query);
         rows.iter()

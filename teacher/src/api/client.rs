@@ -11,7 +11,9 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::options::Timeouts;
-use crate::wire::{AnswerStream, Failure, FailureKind, Preset, WireAnswer, WireRequest};
+use crate::wire::{
+    AnswerStream, Failure, FailureKind, Preset, RateSignals, WireAnswer, WireRequest,
+};
 
 /// No answer is larger; what is, would fill the memory.
 const MOST_BYTES: usize = 32 << 20;
@@ -129,7 +131,13 @@ async fn read(mut response: Response, preset: &Preset, idle: Duration, until: In
     let result = match broken {
         // What came of a failure before it broke off is worth more than that it broke off.
         Some(failure) if good => Err(failure),
-        _ if good => stream.finish(),
+        // An error may come with a good status; what its headers ask for holds all the same.
+        _ if good => stream.finish().map_err(|failure| Failure {
+            retry_after: RateSignals::read(preset, &headers, Timestamp::now())
+                .retry_after
+                .or(failure.retry_after),
+            ..failure
+        }),
         _ => Err(Failure::read(
             preset,
             status,

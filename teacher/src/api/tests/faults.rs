@@ -329,5 +329,19 @@ async fn an_answer_that_was_cut_off_is_kept_as_such_and_not_asked_again() {
             .values()
             .all(|(_, finish)| *finish == FinishReason::Length)
     );
-    assert_eq!(server.seen().len(), 3);
+    assert_eq!(server.count(), 3);
+}
+
+#[tokio::test]
+async fn a_wait_of_days_in_an_error_of_status_200_is_not_waited_for() {
+    let server =
+        FaultServer::start(|_| error(200, &[("retry-after", "200000")], "rate_limit_exceeded"))
+            .await;
+    let harvested = run(options(&server), 1).await;
+    assert_eq!(server.count(), 1, "{:?}", harvested.result);
+    assert!(
+        harvested.result.is_err(),
+        "nothing else can be asked either"
+    );
+    assert_eq!(harvested.failures().await["question 1"], "rate-limited");
 }

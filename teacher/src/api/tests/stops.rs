@@ -16,7 +16,7 @@ async fn authentication_and_quota_stop_at_once_with_what_to_do() {
             panic!("{error:?}");
         };
         assert_eq!(source.kind(), name);
-        assert!(server.seen().len() <= 8, "no more than were in flight");
+        assert!(server.count() <= 8, "no more than were in flight");
     }
 }
 
@@ -77,6 +77,6 @@ async fn a_dead_endpoint_is_left_alone_and_told_of_and_comes_back() {
         matches!(notices.last(), Some(ApiNotice::EndpointBack { .. })),
         "{notices:?}"
     );
-    let asked_meanwhile = server.seen().len();
+    let asked_meanwhile = server.count();
     assert!(asked_meanwhile < 20 + 24, "{asked_meanwhile} requests");
 }
