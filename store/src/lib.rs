@@ -5,6 +5,7 @@
 //! - [`Store`]: the database, and every statement that reads or writes it;
 //! - [`codec`]: token log-probabilities in few bytes;
 //! - [`curate`](mod@curate): which answers are fit to learn from; pure functions;
+//! - [`ledger`]: the log in which nothing can be changed without being seen;
 //! - [`audit`]: what one who answers for the data must know.
 //!
 //! Invariants:
@@ -28,6 +29,7 @@ pub mod curate;
 mod database;
 mod error;
 pub mod identity;
+pub mod ledger;
 mod normalise;
 pub mod record;
 
