@@ -37,7 +37,9 @@ pub use curate::{
     Candidate, Check, CheckSummary, ChoiceDistribution, Curated, Curation, DatasetRow,
     InvalidCheck, PhrasingPrior, PriorCorrection, PriorCorrectionFit, RowAnswer, Verdict, curate,
 };
-pub use database::{FailureFilter, Spent, Store};
+pub use database::{
+    FailureFilter, Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind, Spent, Store,
+};
 pub use error::StoreError;
 pub use normalise::normalise;
 pub use record::{

@@ -6,17 +6,23 @@ use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::Store;
+use super::ledger::AttemptRun;
 use crate::StoreError;
-use crate::record::{Attempt, AttemptStatus, Call};
+use crate::record::{Attempt, AttemptStatus, Call, now};
 
 impl Store {
     /// Keeps tries that gave no answer. Each call keeps what it is given: a failed try has no identity.
     pub async fn record_failures(&self, attempts: &[Attempt]) -> Result<(), StoreError> {
         let explain = self.explain();
         let mut transaction = self.begin().await?;
+        let before = self.last_attempt(&mut transaction).await?;
         insert_all(&mut transaction, attempts.iter())
             .await
             .map_err(explain)?;
+        if let Some(run) = AttemptRun::after(before, attempts.len()) {
+            let entry = self.attempt_entry(&mut transaction, run, false).await?;
+            self.append(&mut transaction, vec![entry], &now()).await?;
+        }
         transaction.commit().await.map_err(explain)
     }
 
