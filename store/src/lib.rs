@@ -13,6 +13,7 @@
 //! - What [`Store::record`] has returned from is on the disk: an answer is durable before it is counted.
 //! - A trace is identified by what was asked, of whom and how, so nothing is asked or kept twice.
 //! - Nothing is deleted by curation; a verdict with its reason stands beside the trace.
+//! - What is kept is in the ledger, by a record in the same transaction; `Store::audit_integrity` finds what was changed since.
 //! - One process writes to a store at a time; others may read.
 #![cfg_attr(
     test,

@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use super::Store;
 use super::ledger::AttemptRun;
 use crate::StoreError;
-use crate::record::{Attempt, AttemptStatus, Call, now};
+use crate::record::{Attempt, AttemptStatus, Call};
 
 impl Store {
     /// Keeps tries that gave no answer. Each call keeps what it is given: a failed try has no identity.
@@ -21,7 +21,7 @@ impl Store {
             .map_err(explain)?;
         if let Some(run) = AttemptRun::after(before, attempts.len()) {
             let entry = self.attempt_entry(&mut transaction, run, false).await?;
-            self.append(&mut transaction, vec![entry], &now()).await?;
+            self.append(&mut transaction, vec![entry]).await?;
         }
         transaction.commit().await.map_err(explain)
     }

@@ -58,8 +58,7 @@ impl Store {
         let entry = self
             .dataset_entry(&mut transaction, &dataset.id, false)
             .await?;
-        self.append(&mut transaction, Vec::from_iter(entry), &written_at)
-            .await?;
+        self.append(&mut transaction, Vec::from_iter(entry)).await?;
         transaction.commit().await.map_err(explain)
     }
 

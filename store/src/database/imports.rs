@@ -61,7 +61,7 @@ impl Store {
             .await?;
         all.extend(self.trace_entries(&mut transaction, &new, false).await?);
         all.extend(entries);
-        self.append(&mut transaction, all, &recorded_at).await?;
+        self.append(&mut transaction, all).await?;
         transaction.commit().await.map_err(self.explain())?;
         Ok(ImportOutcome { counts, traces })
     }

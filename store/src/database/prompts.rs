@@ -2,7 +2,7 @@
 
 use super::Store;
 use crate::StoreError;
-use crate::record::{Prompt, now};
+use crate::record::Prompt;
 
 impl Store {
     /// Adds prompts and says how many were new.
@@ -62,7 +62,7 @@ impl Store {
         let entries = self
             .prompt_entries(&mut transaction, &written, false)
             .await?;
-        self.append(&mut transaction, entries, &now()).await?;
+        self.append(&mut transaction, entries).await?;
         transaction.commit().await.map_err(explain)?;
         Ok(added)
     }

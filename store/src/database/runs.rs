@@ -48,8 +48,7 @@ impl Store {
         .await
         .map_err(self.explain())?;
         let entry = self.run_entry(&mut transaction, id, false).await?;
-        self.append(&mut transaction, Vec::from_iter(entry), &finished_at)
-            .await?;
+        self.append(&mut transaction, Vec::from_iter(entry)).await?;
         transaction.commit().await.map_err(self.explain())
     }
 
@@ -93,7 +92,7 @@ impl Store {
         for id in left {
             entries.extend(self.run_entry(&mut transaction, id, false).await?);
         }
-        self.append(&mut transaction, entries, &now()).await?;
+        self.append(&mut transaction, entries).await?;
         transaction.commit().await.map_err(explain)
     }
 }

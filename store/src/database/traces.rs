@@ -86,7 +86,7 @@ impl Store {
             .map_err(explain)?;
         let traces = with_attempts(&new, before);
         let entries = self.trace_entries(&mut transaction, &traces, false).await?;
-        self.append(&mut transaction, entries, &recorded_at).await?;
+        self.append(&mut transaction, entries).await?;
         transaction.commit().await.map_err(explain)
     }
 }

@@ -48,8 +48,7 @@ impl Store {
         let entry = self
             .curation_entry(&mut transaction, curation, false)
             .await?;
-        self.append(&mut transaction, Vec::from_iter(entry), &written_at)
-            .await?;
+        self.append(&mut transaction, Vec::from_iter(entry)).await?;
         transaction.commit().await.map_err(explain)
     }
 

@@ -4,7 +4,6 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{AttemptRun, Store, TraceEntry};
 use crate::StoreError;
-use crate::record::now;
 
 /// How many rows are adopted at once.
 const PAGE: i64 = 2000;
@@ -43,10 +42,9 @@ impl Store {
     }
 
     async fn adopt_all(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let at = now();
-        self.adopt_prompts(connection, &at).await?;
-        self.adopt_attempts(connection, &at).await?;
-        self.adopt_traces(connection, &at).await?;
+        self.adopt_prompts(connection).await?;
+        self.adopt_attempts(connection).await?;
+        self.adopt_traces(connection).await?;
         let explain = self.explain();
         let curations = sqlx::query_scalar!("SELECT id FROM curations ORDER BY number")
             .fetch_all(&mut *connection)
@@ -70,15 +68,11 @@ impl Store {
         for id in runs {
             entries.extend(self.run_entry(connection, id, true).await?);
         }
-        self.append_records(connection, entries, &at).await?;
+        self.append_records(connection, entries).await?;
         Ok(())
     }
 
-    async fn adopt_prompts(
-        &self,
-        connection: &mut SqliteConnection,
-        at: &str,
-    ) -> Result<(), StoreError> {
+    async fn adopt_prompts(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let mut after = String::new();
         loop {
             let ids = sqlx::query_scalar!(
@@ -94,15 +88,11 @@ impl Store {
             };
             after.clone_from(last);
             let entries = self.prompt_entries(connection, &ids, true).await?;
-            self.append_records(connection, entries, at).await?;
+            self.append_records(connection, entries).await?;
         }
     }
 
-    async fn adopt_attempts(
-        &self,
-        connection: &mut SqliteConnection,
-        at: &str,
-    ) -> Result<(), StoreError> {
+    async fn adopt_attempts(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let last = self.last_attempt(connection).await?;
         let mut before = 0;
         let mut entries = Vec::new();
@@ -113,15 +103,11 @@ impl Store {
             }
             before += count;
         }
-        self.append_records(connection, entries, at).await?;
+        self.append_records(connection, entries).await?;
         Ok(())
     }
 
-    async fn adopt_traces(
-        &self,
-        connection: &mut SqliteConnection,
-        at: &str,
-    ) -> Result<(), StoreError> {
+    async fn adopt_traces(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let mut after = i64::MIN;
         loop {
             let rows = sqlx::query!(
@@ -144,7 +130,7 @@ impl Store {
                 })
                 .collect();
             let entries = self.trace_entries(connection, &traces, true).await?;
-            self.append_records(connection, entries, at).await?;
+            self.append_records(connection, entries).await?;
         }
     }
 }

@@ -6,7 +6,6 @@ use sqlx::sqlite::SqliteConnection;
 use super::{Entry, Store, rows};
 use crate::StoreError;
 use crate::database::id_list;
-use crate::record::now;
 
 /// Attempts that were recorded together, by their numbers.
 #[derive(Debug, Clone, Copy)]
@@ -187,7 +186,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         let entry = Entry::new(kind.name(), subject, fields);
-        self.append(&mut transaction, vec![entry], &now()).await?;
+        self.append(&mut transaction, vec![entry]).await?;
         transaction.commit().await.map_err(self.explain())
     }
 }

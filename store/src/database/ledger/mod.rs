@@ -4,6 +4,7 @@
 //! datasets, runs) the last record of a subject is the one that must agree with them.
 
 mod adopt;
+mod check;
 mod entries;
 mod reading;
 mod rows;
@@ -15,6 +16,7 @@ use super::Store;
 use crate::StoreError;
 use crate::identity::canonical_json;
 use crate::ledger::{Checkpoint, Frontier, Hash, Subtree, leaf_hash, subtrees};
+use crate::record::now;
 
 pub use entries::NotedKind;
 pub(super) use entries::{AttemptRun, TraceEntry};
@@ -76,12 +78,11 @@ impl Store {
         &self,
         connection: &mut SqliteConnection,
         entries: Vec<Entry>,
-        at: &str,
     ) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut frontier = self.append_records(connection, entries, at).await?;
+        let mut frontier = self.append_records(connection, entries).await?;
         self.append_checkpoint(connection, &mut frontier).await
     }
 
@@ -90,15 +91,16 @@ impl Store {
         &self,
         connection: &mut SqliteConnection,
         entries: Vec<Entry>,
-        at: &str,
     ) -> Result<Frontier, StoreError> {
         let explain = self.explain();
+        // Taken inside of the transaction, so that times follow each other as the records do.
+        let at = now();
         let mut frontier = self.frontier(connection).await?;
         let mut entries = entries.into_iter().peekable();
         while entries.peek().is_some() {
             let (mut leaves, mut nodes) = (Vec::new(), Vec::new());
             for mut entry in entries.by_ref().take(RECORDS_PER_STATEMENT) {
-                let record = entry.record(at);
+                let record = entry.record(&at);
                 let (index, hash) = (frontier.size(), leaf_hash(record.as_bytes()));
                 leaves.push(json!([
                     index,

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::{SqliteConnection, SqliteRow, SqliteValueRef};
 use sqlx::{Column, Decode, Row, TypeInfo, ValueRef};
 
-use crate::identity::write_string;
+use crate::identity::{canonical_json, write_string};
 
 /// Columns of `traces` that an erasure takes out.
 const PAYLOAD: [&str; 5] = [
@@ -22,6 +23,9 @@ const PAYLOAD: [&str; 5] = [
 ];
 /// Columns of `receipts` that an erasure takes out: a digest of a payload tells whether a guess is right.
 const PAYLOAD_DIGESTS: [&str; 2] = ["request_sha256", "response_sha256"];
+
+/// The body of a prompt that was erased.
+pub(super) const ERASED_BODY: &str = r#"{"kind":"completion","text":""}"#;
 
 /// What a record says of a trace, before it is hashed.
 #[derive(Debug, Default)]
@@ -115,6 +119,17 @@ pub(super) async fn prompts(
         .iter()
         .map(|row| Ok((row.try_get("id")?, all.text(row)?)));
     written.collect()
+}
+
+/// What an erasure leaves of a prompt whose row is `content`: body and input are empty, and tags are none.
+pub(super) fn erased_prompt(content: &str) -> String {
+    let Ok(Value::Object(mut row)) = serde_json::from_str(content) else {
+        return String::new();
+    };
+    row.insert("body".to_owned(), ERASED_BODY.into());
+    row.insert("input".to_owned(), "".into());
+    row.insert("tags".to_owned(), "[]".into());
+    canonical_json(&Value::Object(row))
 }
 
 /// The digests of runs of attempts, each from a first number to a last (a JSON list of pairs), by the place of the run
