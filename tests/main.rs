@@ -7,6 +7,7 @@
 //! - `cli`, `progress`, `traces`, `chat`: what each command prints
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
+//! - `ledger`: the key, and what a run leaves in the ledger
 //! - `support`: what they are written in
 //!
 //! None of them needs a network, a teacher, Python or a free port. The teacher has about a hundred thousand random
@@ -29,6 +30,7 @@ mod imported;
 #[cfg(unix)]
 mod interrupt;
 mod kill;
+mod ledger;
 mod progress;
 mod road;
 #[cfg(unix)]

@@ -85,6 +85,8 @@ pub enum Command {
     Teachers(TeachersArgs),
     /// Look at the answers in the store, bring others in by file, or write them to one
     Traces(TracesArgs),
+    /// The key that signs the ledger's checkpoints
+    Keys(KeysArgs),
     /// Talk to a student or a teacher
     #[command(
         after_help = "Example:\n  echo 'The parcel never came' | limbeck chat runs/support-sentiment/student"
@@ -257,6 +259,31 @@ pub enum TracesCommand {
         /// JSON instead of text
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// Arguments of `keys`.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// What to do with the key
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// The commands of `keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key, where there is none, and print its public half
+    #[command(after_help = "Example:\n  limbeck keys new > limbeck.vkey")]
+    New,
+    /// Print the public half of the key, which an audit takes as the one to trust
+    #[command(
+        after_help = "Examples:\n  limbeck keys show > limbeck.vkey\n  limbeck keys show --workdir runs/support-sentiment"
+    )]
+    Show {
+        /// Name the key as the checkpoints of this work folder do, for other programs that verify signed notes
+        #[arg(long, value_name = "DIR")]
+        workdir: Option<PathBuf>,
     },
 }
 

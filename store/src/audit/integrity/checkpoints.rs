@@ -18,7 +18,7 @@ impl StoredCheckpoint {
         &self,
         origin: Option<&str>,
         computed: &Hash,
-        key: Option<&PublicKey>,
+        keys: &[PublicKey],
         findings: &mut Findings,
     ) {
         let Self { number, size, .. } = self;
@@ -48,12 +48,13 @@ impl StoredCheckpoint {
             );
         }
         // An unsigned one may be from before there was a key; a later signature covers the same records.
-        if let (Some(key), Some(signed)) = (key, signed)
-            && !signed.is_signed_by(key)
+        if let Some(signed) = signed
+            && !keys.is_empty()
+            && !is_signed_by_one(&signed, keys)
         {
             findings.deny(
                 "checkpoint-signature",
-                format!("checkpoint {number} over {size} records is not signed by the given key"),
+                format!("checkpoint {number} over {size} records is not signed by a given key"),
             );
         }
     }
@@ -68,7 +69,7 @@ pub(crate) struct LastCheckpoint<'a> {
 
 impl LastCheckpoint<'_> {
     /// Every record is covered by a checkpoint from the moment on in which it is kept.
-    pub(crate) fn judge(&self, key: Option<&PublicKey>, findings: &mut Findings) {
+    pub(crate) fn judge(&self, keys: &[PublicKey], findings: &mut Findings) {
         let records = self.records;
         let Some(newest) = self.newest else {
             if records > 0 {
@@ -88,12 +89,12 @@ impl LastCheckpoint<'_> {
                 ),
             );
         }
-        match (key, SignedNote::parse(&newest.note)) {
-            (Some(_), Err(_)) => findings.deny(
+        match SignedNote::parse(&newest.note) {
+            Err(_) if !keys.is_empty() => findings.deny(
                 "checkpoint-signature",
                 format!("the newest checkpoint, over {covered} records, is not signed"),
             ),
-            (None, _) => findings.add(
+            _ if keys.is_empty() => findings.add(
                 Finding::new(
                     Area::Integrity,
                     "cannot-tell",
@@ -102,7 +103,7 @@ impl LastCheckpoint<'_> {
                 )
                 .help("give the public key that `limbeck keys show` prints on the machine that harvests"),
             ),
-            (Some(_), Ok(_)) => {}
+            _ => {}
         }
     }
 }
@@ -154,19 +155,15 @@ impl KeptOutside {
         origin: Option<&str>,
         computed: Option<&Hash>,
         records: u64,
-        key: Option<&PublicKey>,
+        keys: &[PublicKey],
         findings: &mut Findings,
     ) {
         let Checkpoint { size, root, .. } = &self.checkpoint;
-        if let Some(key) = key
-            && !self
-                .signed
-                .as_ref()
-                .is_some_and(|signed| signed.is_signed_by(key))
-        {
+        let signed = self.signed.as_ref();
+        if !keys.is_empty() && !signed.is_some_and(|signed| is_signed_by_one(signed, keys)) {
             findings.deny(
                 "checkpoint-signature",
-                "the given checkpoint is not signed by the given key",
+                "the given checkpoint is not signed by a given key",
             );
         }
         let why = match computed {
@@ -189,6 +186,10 @@ impl KeptOutside {
             format!("the given checkpoint is no ancestor of this store: {why}"),
         );
     }
+}
+
+fn is_signed_by_one(note: &SignedNote, keys: &[PublicKey]) -> bool {
+    keys.iter().any(|key| note.is_signed_by(key))
 }
 
 /// A checkpoint, with its signatures where there are any.

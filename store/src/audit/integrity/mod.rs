@@ -19,8 +19,9 @@ const MOST_OF_A_CODE: u64 = 200;
 /// What a store is held to.
 #[derive(Debug, Clone, Default)]
 pub struct IntegrityOptions {
-    /// The key that checkpoints must be signed by; given by a person, never read from the store.
-    pub key: Option<PublicKey>,
+    /// The keys that checkpoints may be signed by, one of which each must be; given by a person, never read from the
+    /// store. Without any, signatures are not looked at.
+    pub keys: Vec<PublicKey>,
     /// A checkpoint that was kept outside of the store, as text: a signed note, or the bare checkpoint.
     pub checkpoint: Option<String>,
 }

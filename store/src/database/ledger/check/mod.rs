@@ -51,7 +51,7 @@ struct Check<'a> {
     store: &'a Store,
     transaction: Transaction<'static, Sqlite>,
     findings: Findings,
-    key: Option<&'a PublicKey>,
+    keys: &'a [PublicKey],
     origin: Option<String>,
     /// Traces and prompts that were erased.
     erased: BTreeSet<String>,
@@ -81,7 +81,7 @@ impl Store {
             store: self,
             transaction,
             findings,
-            key: options.key.as_ref(),
+            keys: &options.keys,
             origin,
             erased: BTreeSet::new(),
             attempts: Vec::new(),
@@ -123,11 +123,11 @@ impl Check<'_> {
             newest: newest.as_ref(),
             records,
         };
-        last.judge(self.key, &mut self.findings);
+        last.judge(self.keys, &mut self.findings);
         if let Some(outside) = outside {
             let computed = tree.watched();
             let origin = self.origin.as_deref();
-            outside.judge(origin, computed, records, self.key, &mut self.findings);
+            outside.judge(origin, computed, records, self.keys, &mut self.findings);
         }
         if self.adopted > 0 {
             let adopted = self.adopted;

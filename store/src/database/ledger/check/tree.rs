@@ -84,7 +84,7 @@ impl Check<'_> {
         for checkpoint in &checkpoints {
             if let Some(Some(root)) = roots.get(&checkpoint.size) {
                 let origin = self.origin.as_deref();
-                checkpoint.judge(origin, root, self.key, &mut self.findings);
+                checkpoint.judge(origin, root, self.keys, &mut self.findings);
             }
         }
         Ok(())

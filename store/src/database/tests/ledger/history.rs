@@ -139,7 +139,7 @@ async fn other_keys_and_checkpoints_are_not_taken() {
         "key",
         &findings,
         "checkpoint-signature",
-        "not signed by the given key",
+        "not signed by a given key",
     );
     let mut options = whole.held_to_key();
     for (text, code, words) in [

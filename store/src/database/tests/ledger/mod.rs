@@ -50,7 +50,7 @@ impl Whole {
 
     fn held_to_key(&self) -> IntegrityOptions {
         IntegrityOptions {
-            key: Some(self.key.clone()),
+            keys: vec![self.key.clone()],
             checkpoint: None,
         }
     }
