@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "",
     "init",
     "run",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 26] = [
     "traces failures",
     "traces import",
     "traces export",
+    "traces erase",
     "teachers",
     "teachers check",
     "keys",

@@ -137,3 +137,68 @@ fn a_key_that_is_none_stops_a_run_and_is_not_printed() {
     let harvest = project.stage("harvest").run();
     harvest.succeeds().says(["checkpoints are not signed"]);
 }
+
+#[test]
+fn an_answer_that_is_erased_is_learned_from_no_more() {
+    let project = Project::choices(10);
+    project.stage("train").run().succeeds();
+    let list = |extra: &[&str]| {
+        let mut list = project
+            .limbeck()
+            .args(["traces", "list", "--workdir", "work", "--json"]);
+        for argument in extra {
+            list = list.arg(argument);
+        }
+        list.run().succeeds().json_lines()
+    };
+    let id = list(&["--kept"])[0]["id"].as_str().unwrap().to_owned();
+    let erase = |reason: &str| {
+        let erase = [
+            "traces",
+            "erase",
+            &id,
+            "--workdir",
+            "work",
+            "--reason",
+            reason,
+        ];
+        project.limbeck().args(erase).run()
+    };
+    erase(" ").fails_saying(["an erasure needs a reason"]);
+    let erased = erase("asked by the customer").succeeds();
+    erased.says(["Erased", &id, "with it its prompt", "was trained on it"]);
+    let shown = list(&[]);
+    let shown = shown.iter().find(|trace| trace["id"] == id).unwrap();
+    assert_eq!(shown["text"], "[erased]");
+    assert_eq!(shown["input"], "");
+    assert!(list(&["--kept"]).iter().all(|trace| trace["id"] != id));
+    let export = ["traces", "export", "--workdir", "work"];
+    let rows = project.limbeck().args(export).run().succeeds().json_lines();
+    let row = rows
+        .iter()
+        .find(|row| row["verdicts"][0]["check"] == "erased")
+        .unwrap();
+    assert_eq!(
+        (&row["kept"], &row["messages"][1]["content"]),
+        (&false.into(), &"[erased]".into())
+    );
+    let stages = project.stages();
+    let datasets = || {
+        let stages = project.stages().into_iter();
+        let files = stages.map(|stage| project.work("stages").join(stage).join("dataset.json"));
+        files.filter(|file| file.exists()).collect::<Vec<_>>()
+    };
+    assert!(datasets().is_empty(), "{stages:?}");
+    // The next run judges and trains again, without it.
+    project.stage("train").run().succeeds();
+    assert!(project.stages().len() > stages.len());
+    let dataset = fs::read_to_string(&datasets()[0]).unwrap();
+    assert!(!dataset.contains(&id));
+    let shown = keys(&project, "show").run().succeeds().stdout;
+    let (_, findings, records) = look(
+        &project.work("limbeck.db"),
+        &PublicKey::parse(&shown).unwrap(),
+    );
+    assert_eq!(findings, []);
+    assert_eq!(records["model"].len(), 2);
+}

@@ -248,6 +248,20 @@ pub enum TracesCommand {
         after_help = "Examples:\n  limbeck traces export --workdir runs/support-sentiment --kept | head -1 | jq .messages\n  limbeck traces export --workdir runs/support-sentiment --format parquet --output traces.parquet"
     )]
     Export(ExportArgs),
+    /// Take an answer out of the store for good; that it was there, and the reason, stay in the ledger
+    #[command(
+        after_help = "Example:\n  limbeck traces erase 3fa9 --workdir runs/support-sentiment --reason 'asked by the customer'"
+    )]
+    Erase {
+        /// The trace's id, or its first characters
+        id: String,
+        /// The work folder of a run
+        #[arg(long, value_name = "DIR")]
+        workdir: PathBuf,
+        /// Why; it is kept, so name nobody in it
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Show one trace with its prompt, verdicts and receipt
     #[command(after_help = "Example:\n  limbeck traces show 3fa9 --workdir runs/support-sentiment")]
     Show {

@@ -39,7 +39,7 @@ pub use curate::{
     InvalidCheck, PhrasingPrior, PriorCorrection, PriorCorrectionFit, RowAnswer, Verdict, curate,
 };
 pub use database::{
-    FailureFilter, Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind, Spent, Store,
+    Erasure, FailureFilter, Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind, Spent, Store,
 };
 pub use error::StoreError;
 pub use normalise::normalise;

@@ -33,7 +33,7 @@ use crate::ledger::SecretKey;
 use lock::StoreLock;
 
 pub use accounts::{FailureFilter, Spent};
-pub use ledger::{Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind};
+pub use ledger::{Erasure, Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind};
 
 /// How many ids go into one statement: enough to make the statement's cost small beside the rows', and few
 /// enough to bound what is held at once.

@@ -6,6 +6,7 @@
 mod adopt;
 mod check;
 mod entries;
+mod erase;
 mod reading;
 mod rows;
 
@@ -20,6 +21,7 @@ use crate::record::now;
 
 pub use entries::NotedKind;
 pub(super) use entries::{AttemptRun, TraceEntry};
+pub use erase::Erasure;
 pub use reading::{Inclusion, LedgerCheckpoint, LedgerEntry};
 
 /// How many records go into one statement.

@@ -7,11 +7,8 @@ use serde_json::{Value, json};
 use super::{Check, Leaf};
 use crate::StoreError;
 use crate::database::id_list;
+use crate::database::ledger::erase::erased_trace;
 use crate::database::ledger::rows::{self, TraceParts};
-
-/// What is left of a trace's payload after an erasure.
-const ERASED: &str =
-    r#"{"trace":{"text":""},"receipt":{"request_sha256":"","response_sha256":""}}"#;
 
 impl Check<'_> {
     /// Looks at the rows that a page of records commits to.
@@ -70,7 +67,7 @@ impl Check<'_> {
                 ),
             );
         }
-        let is_as_it_was = self.is_as_committed(leaf, &part.content, ERASED);
+        let is_as_it_was = self.is_as_committed(leaf, &part.content, &erased_trace());
         if !is_as_it_was {
             self.findings.deny(
                 "trace-changed",

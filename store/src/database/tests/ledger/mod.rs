@@ -1,5 +1,6 @@
 //! What is kept is in the ledger, and what was tampered with is found.
 
+mod erased;
 mod history;
 mod ways;
 
