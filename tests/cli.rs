@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "",
     "init",
     "run",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 27] = [
     "bench",
     "bench decode",
     "bench requests",
+    "bench ledger",
     "probe",
     "completions",
 ];

@@ -202,3 +202,19 @@ fn an_answer_that_is_erased_is_learned_from_no_more() {
     assert_eq!(findings, []);
     assert_eq!(records["model"].len(), 2);
 }
+
+#[test]
+fn the_bench_of_the_ledger_measures_what_it_says() {
+    let project = Project::choices(0);
+    let bench = ["bench", "ledger", "--entries", "501", "--json"];
+    let measured = project.limbeck().args(bench).run().succeeds().json();
+    assert_eq!(measured["entries"], 501);
+    for figure in [
+        "appended_per_second",
+        "kept_per_second",
+        "inclusion_proof_ms",
+        "audit_seconds",
+    ] {
+        assert!(measured[figure].as_f64().unwrap() > 0.0, "{measured}");
+    }
+}

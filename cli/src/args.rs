@@ -320,6 +320,9 @@ pub enum BenchCommand {
         after_help = "Example:\n  limbeck bench requests runs/support-sentiment/student --requests requests.jsonl --choice positive --choice negative"
     )]
     Requests(BenchRequestsArgs),
+    /// The ledger of a store: records appended, proven and audited
+    #[command(after_help = "Example:\n  limbeck bench ledger --entries 1000000 --json")]
+    Ledger(BenchLedgerArgs),
 }
 
 /// Arguments of `bench decode`.
@@ -337,6 +340,17 @@ pub struct BenchDecodeArgs {
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
     pub new: u16,
     /// JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `bench ledger`.
+#[derive(Debug, Args)]
+pub struct BenchLedgerArgs {
+    /// Records in all; the store is made in the folder for temporary files and goes away
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(2..))]
+    pub entries: u64,
+    /// JSON instead of text
     #[arg(long)]
     pub json: bool,
 }

@@ -62,7 +62,7 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         Command::Keys(args) => return keys::run(&args.command, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
         Command::Chat(args) => return tokio::task::block_in_place(|| chat::run(args, printer)),
-        Command::Bench(args) => return bench::run(&args.command, printer),
+        Command::Bench(args) => return bench::run(&args.command, printer).await,
         Command::Probe(args) => return probe::run(args, printer),
         Command::Completions { shell } => return completions::run(*shell, printer),
     };

@@ -184,9 +184,20 @@ impl Store {
         subject: &str,
         fields: Value,
     ) -> Result<(), StoreError> {
+        let noted = vec![(subject.to_owned(), fields)];
+        self.note_all_in_ledger(kind, noted).await
+    }
+
+    /// Notes several of a kind in one transaction, each by its subject and fields; see [`Store::note_in_ledger`].
+    pub async fn note_all_in_ledger(
+        &self,
+        kind: NotedKind,
+        noted: Vec<(String, Value)>,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let entry = Entry::new(kind.name(), subject, fields);
-        self.append(&mut transaction, vec![entry]).await?;
+        let entries = noted.into_iter();
+        let entries = entries.map(|(subject, fields)| Entry::new(kind.name(), subject, fields));
+        self.append(&mut transaction, entries.collect()).await?;
         transaction.commit().await.map_err(self.explain())
     }
 }
