@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 28] = [
     "",
     "init",
     "run",
@@ -25,12 +25,17 @@ const COMMANDS: [&str; 23] = [
     "traces failures",
     "traces import",
     "traces export",
+    "traces erase",
     "teachers",
     "teachers check",
+    "keys",
+    "keys new",
+    "keys show",
     "chat",
     "bench",
     "bench decode",
     "bench requests",
+    "bench ledger",
     "probe",
     "completions",
 ];

@@ -9,6 +9,7 @@ mod commands;
 mod exit_status;
 mod import;
 mod interrupt;
+mod ledger_key;
 mod pipeline;
 mod printer;
 mod progress;
@@ -26,7 +27,7 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::stage::Manner;
-use commands::{bench, chat, completions, init, probe, stage, teachers, traces};
+use commands::{bench, chat, completions, init, keys, probe, stage, teachers, traces};
 use exit_status::ExitStatus;
 use pipeline::Stage;
 use printer::Printer;
@@ -58,9 +59,10 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         Command::Teachers(args) => {
             return teachers::run(&args.command, &cli.global, printer, progress).await;
         }
+        Command::Keys(args) => return keys::run(&args.command, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
         Command::Chat(args) => return tokio::task::block_in_place(|| chat::run(args, printer)),
-        Command::Bench(args) => return bench::run(&args.command, printer),
+        Command::Bench(args) => return bench::run(&args.command, printer).await,
         Command::Probe(args) => return probe::run(args, printer),
         Command::Completions { shell } => return completions::run(*shell, printer),
     };

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod chat;
 pub mod completions;
 pub mod init;
+pub mod keys;
 pub mod probe;
 mod requests_file;
 pub mod stage;

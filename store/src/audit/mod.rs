@@ -4,5 +4,7 @@
 //! finding says what it is about, by which way that came in, and what to do. Nothing here calls anything lawful.
 
 mod finding;
+pub(crate) mod integrity;
 
 pub use finding::{Area, Finding, Level};
+pub use integrity::IntegrityOptions;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod imports;
+mod ledger;
 mod opening;
 mod recording;
 
