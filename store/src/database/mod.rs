@@ -5,6 +5,7 @@
 
 mod accounts;
 mod attempts;
+mod auditing;
 mod datasets;
 mod exports;
 mod imports;
