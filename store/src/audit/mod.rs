@@ -5,5 +5,6 @@
 
 pub mod conduct;
 mod finding;
+pub mod privacy;
 
 pub use finding::{Area, Finding, Level};

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Store;
 use crate::StoreError;
 use crate::audit::Finding;
 use crate::audit::conduct::{self, ConductPolicy, Origin, Request};
+use crate::audit::privacy::{Detector, PrivacyCounts};
+use crate::record::PromptBody;
 
 impl Store {
     /// Everything that the kept attempts and receipts show against `policy`, the declared limits and the waits that
@@ -16,6 +19,34 @@ impl Store {
         let requests = self.requests().await?;
         let origins = self.origins().await?;
         Ok(conduct::conduct(&requests, &origins, policy))
+    }
+
+    /// What `detectors` count in all prompts as they are asked and in all answers, with what the teacher thought aloud
+    /// and what it took back.
+    pub async fn audit_privacy(
+        &self,
+        detectors: Vec<Box<dyn Detector>>,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let mut counts = PrivacyCounts::new(detectors);
+        let mut rows = sqlx::query!("SELECT body, input FROM prompts").fetch(self.pool());
+        while let Some(row) = rows.try_next().await.map_err(self.explain())? {
+            match self.parse("body", &row.body)? {
+                PromptBody::Completion { text } => counts.add("prompts", [text.as_str()]),
+                PromptBody::Chat { messages } => {
+                    counts.add("prompts", messages.iter().map(|turn| turn.content.as_str()));
+                }
+            }
+            counts.add("inputs", [row.input.as_str()]);
+        }
+        drop(rows);
+        let mut rows =
+            sqlx::query!("SELECT text, reasoning, retracted FROM traces").fetch(self.pool());
+        while let Some(row) = rows.try_next().await.map_err(self.explain())? {
+            let parts = [Some(row.text), row.reasoning, row.retracted];
+            counts.add("answers", parts.iter().flatten().map(String::as_str));
+        }
+        drop(rows);
+        Ok(counts.findings())
     }
 
     /// Every request over the network.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::audit::conduct::ConductPolicy;
+use crate::audit::privacy::detectors;
 
 /// An attempt at a service, `second` seconds into a minute.
 fn call(answered: &Answered, second: u32, status: u16, headers: &[(&str, &str)]) -> Attempt {
@@ -62,5 +63,42 @@ async fn conduct_is_read_from_attempts_and_receipts() {
         found[2]
             .message
             .contains("the first at 2026-03-01T10:00:40Z")
+    );
+}
+
+#[tokio::test]
+async fn privacy_is_counted_in_every_text_that_is_kept() {
+    let folder = folder();
+    let store = Store::open(&folder.path).await.unwrap();
+    let turn = |role: &str, content: &str| Message {
+        role: role.to_owned(),
+        content: content.to_owned(),
+    };
+    let body = PromptBody::Chat {
+        messages: vec![
+            turn("system", "Ask bo@example.com."),
+            turn("user", "@ann waits"),
+        ],
+    };
+    let asked = Prompt::new(body, "@ann waits", "main", "rows.csv", 1);
+    let mut answered = answer(&asked, 0);
+    answered.trace.reasoning = Some("from 10.0.0.7".to_owned());
+    answered.trace.retracted = Some("see https://t.example/x".to_owned());
+    store.add_prompts(&[asked]).await.unwrap();
+    store.record(&[answered]).await.unwrap();
+    let found = store.audit_privacy(detectors().unwrap()).await.unwrap();
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|finding| (finding.code.as_str(), finding.path[0].as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("privacy::email", "prompts"),
+            ("privacy::handle", "inputs"),
+            ("privacy::handle", "prompts"),
+            ("privacy::ipv4", "answers"),
+            ("privacy::link", "answers"),
+        ]
     );
 }
