@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::audit::AuditArgs;
 use crate::commands::chat::ChatArgs;
 use crate::commands::traces::export::ExportArgs;
 use crate::commands::traces::import::ImportArgs;
@@ -85,6 +86,10 @@ pub enum Command {
     Teachers(TeachersArgs),
     /// Look at the answers in the store, bring others in by file, or write them to one
     Traces(TracesArgs),
+    /// Find what one who answers for the data must know; exit code: the sum of conduct 16 and privacy 32 where one denies
+    /// something, 64 if it cannot look
+    #[command(after_help = "Example:\n  limbeck audit privacy --workdir runs/support-sentiment")]
+    Audit(AuditArgs),
     /// Talk to a student or a teacher
     #[command(
         after_help = "Example:\n  echo 'The parcel never came' | limbeck chat runs/support-sentiment/student"
