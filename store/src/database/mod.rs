@@ -6,6 +6,7 @@
 
 mod accounts;
 mod attempts;
+mod auditing;
 mod datasets;
 mod exports;
 mod imports;

@@ -1,6 +1,7 @@
 //! The store against real files.
 
 mod accounts;
+mod auditing;
 mod imports;
 mod ledger;
 mod opening;

@@ -27,7 +27,7 @@ async fn a_ledger_that_was_made_anew_is_found_by_its_key() {
     let whole = Whole::new().await;
     let copy = whole.copy();
     let forget = "DROP TABLE ledger; DROP TABLE ledger_leaves; DROP TABLE ledger_nodes;
-                  DROP TABLE ledger_checkpoints; DELETE FROM _sqlx_migrations WHERE version = 6;
+                  DROP TABLE ledger_checkpoints; DELETE FROM _sqlx_migrations WHERE version = 5;
                   UPDATE traces SET text = 'negative' WHERE number = 7";
     tamper(&copy.path, forget).await;
     let store = Store::open(&copy.path).await.unwrap();
