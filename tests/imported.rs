@@ -65,6 +65,8 @@ fn a_recipe_learns_labels_from_a_file_and_asks_nobody() {
     let report = run(&project);
     assert_eq!(report["harvest"]["asked"], 0);
     assert_eq!(report["harvest"]["traces"], 41);
+    assert_eq!(report["harvest"]["imported"], 41);
+    assert_eq!(report["harvest"]["reused"], 0);
     assert_eq!(report["harvest"]["teacher"]["model"], "elsewhere-1");
     assert_eq!(report["harvest"]["source"]["license"], "cc-by-4.0");
     assert_eq!(
@@ -143,4 +145,24 @@ fn a_recipe_with_neither_prompts_nor_answers_says_so() {
     );
     let failed = project.stage("harvest").run().exits(2);
     failed.says(["missing key `prompts`", "[[import]]"]);
+}
+
+#[test]
+fn a_strict_run_imports_nothing_from_a_file_with_a_malformed_row() {
+    let mut rows = forty();
+    rows.push(json!({"messages": "nonsense"}));
+    let project = labels(&rows);
+    let failed = project.stage("harvest").arg("--strict").run().exits(2);
+    failed.says(["row 41", "no list"]);
+    assert_eq!(count(&project, "SELECT count(*) FROM traces"), 0);
+    let told = project.stage("harvest").run().succeeds();
+    told.says(["row 41", "left out"]);
+    assert_eq!(count(&project, "SELECT count(*) FROM traces"), 40);
+}
+
+#[test]
+fn an_estimate_says_that_nobody_is_asked() {
+    let project = labels(&forty());
+    let told = project.stage("harvest").arg("--dry-run").run().succeeds();
+    assert!(told.stdout.contains("nobody is asked"), "{}", told.stdout);
 }

@@ -223,6 +223,8 @@ fn a_run_that_is_killed_in_each_stage_ends_with_the_same_student() {
             .len()
     );
     assert_eq!(disturbed.stages(), undisturbed.stages());
+    let audit = ["audit", "integrity", "--workdir", "work"];
+    disturbed.limbeck().args(audit).run().succeeds();
 }
 
 #[test]

@@ -85,6 +85,8 @@ fn a_hundred_kills_lose_no_answer_and_pay_for_none_twice() {
     for (input, text) in &texts {
         assert_eq!(*text, answer_to(input));
     }
+    let audit = ["audit", "integrity", "--workdir", "work"];
+    project.limbeck().args(audit).run().succeeds();
     let again = service.count() - PROMPTS;
     assert!(again <= KILLS * IN_FLIGHT, "{again} were asked again");
 }

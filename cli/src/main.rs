@@ -19,6 +19,7 @@ mod sources;
 mod table;
 mod text;
 mod trace_file;
+mod whole_file;
 
 use std::env;
 use std::io::{self, IsTerminal};

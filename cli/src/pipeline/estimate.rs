@@ -160,6 +160,10 @@ pub fn print(estimates: &[Estimate], json: bool, printer: &Printer) -> anyhow::R
         }
         return Ok(());
     }
+    if estimates.is_empty() {
+        printer.line("nobody is asked: all answers are imported")?;
+        return Ok(());
+    }
     printer.line(table(estimates))?;
     for estimate in estimates {
         if let (Some(cap), Some(cost)) = (estimate.cap_usd, estimate.usd)

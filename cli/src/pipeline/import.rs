@@ -10,6 +10,7 @@ use crate::import::ImportFile;
 use crate::recipe::ImportSection;
 use crate::sources::Fetched;
 use crate::table::{NearIndex, RowProblem};
+use crate::text::grouped;
 
 /// Batches that are read ahead of the store.
 const READ_AHEAD: usize = 2;
@@ -42,14 +43,9 @@ impl Pipeline {
         section: &ImportSection,
         (answers, requests): &(Fetched, Option<Fetched>),
     ) -> anyhow::Result<FromFile> {
-        let file = ImportFile::look_at(
-            &answers.path,
-            section.format,
-            section.declared(),
-            requests.as_ref().map(|requests| requests.path.as_path()),
-        )?;
         let bar = self.progress.stage("import", None, "answers");
         bar.message(section.source.clone());
+        let file = self.look_at(section, answers, requests.as_ref()).await?;
         let near = if section.exclude_near {
             self.drawn().await?.near.clone()
         } else {
@@ -83,11 +79,15 @@ impl Pipeline {
         if self.cancel.is_cancelled() {
             return Err(Interrupted.into());
         }
-        let notes = self.account_for(section, &file, &left_out)?;
+        let notes = self.account_for(section, &file, &left_out);
         if traces.is_empty() && left_out.near_suite == 0 {
             anyhow::bail!(file.nothing_came());
         }
-        bar.finish(format!("from `{}`", section.source));
+        bar.finish(format!(
+            "{} answers from `{}`",
+            grouped(traces.len() as u64),
+            section.source
+        ));
         Ok(FromFile {
             traces,
             prompts: prompts.len(),
@@ -96,19 +96,35 @@ impl Pipeline {
         })
     }
 
-    /// Names the rows that were left out; with `--strict` a malformed one is an error.
+    /// A first pass over the file; with `--strict` a malformed row is an error before anything is imported.
+    async fn look_at(
+        &self,
+        section: &ImportSection,
+        answers: &Fetched,
+        requests: Option<&Fetched>,
+    ) -> anyhow::Result<ImportFile> {
+        let path = answers.path.clone();
+        let (format, declared) = (section.format, section.declared());
+        let requests = requests.map(|requests| requests.path.clone());
+        let strict = self.options.strict;
+        tokio::task::spawn_blocking(move || {
+            let file = ImportFile::look_at(&path, format, declared, requests.as_deref())?;
+            if strict && let Some(problem) = file.first_problem()? {
+                anyhow::bail!(file.malformed(&problem));
+            }
+            Ok(file)
+        })
+        .await?
+    }
+
+    /// Names the rows that were left out.
     fn account_for(
         &self,
         section: &ImportSection,
         file: &ImportFile,
         left_out: &LeftOut,
-    ) -> anyhow::Result<Vec<String>> {
+    ) -> Vec<String> {
         let mut notes = Vec::new();
-        if let Some(first) = left_out.malformed.first()
-            && self.options.strict
-        {
-            anyhow::bail!(file.malformed(first));
-        }
         for problem in left_out.malformed.iter().take(NAMED) {
             self.printer
                 .warning(format_args!("{}; it is left out", file.malformed(problem)));
@@ -123,7 +139,7 @@ impl Pipeline {
         if left_out.near_suite > 0 {
             notes.push(near_note(left_out.near_suite, "imported answers"));
         }
-        Ok(notes)
+        notes
     }
 }
 

@@ -1,4 +1,5 @@
-//! Imported texts as labels: a recipe with `choices` learns distributions, and a file of answers holds words.
+//! Texts as labels: a recipe with `choices` learns distributions, and a file of answers, or a service that tells no
+//! probabilities, holds words.
 
 use limbeck_store::{Candidate, CheckSummary, ChoiceDistribution, Curated, Verdict, normalise};
 

@@ -155,13 +155,15 @@ impl Pipeline {
     pub async fn run(&self, until: Stage) -> anyhow::Result<Ended> {
         let mut outcomes = Outcomes::default();
         let ended = self.stages(until, &mut outcomes).await;
-        self.write_checkpoint().await?;
+        let written = self.write_checkpoint().await;
         match ended {
             Ok(()) => {}
             Err(error) if error.is::<Interrupted>() => return Ok(Ended::Interrupted),
             Err(error) if error.is::<NotDone>() => {}
+            // It may be what keeps a checkpoint from being written as well.
             Err(error) => return Err(error),
         }
+        written?;
         let report = self.report(&outcomes)?;
         report.write(self.work.path())?;
         Ok(Ended::Done(Box::new(report)))

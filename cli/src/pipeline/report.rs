@@ -78,7 +78,8 @@ impl Pipeline {
             prompts: outcome.prompts as u64,
             traces,
             asked: outcome.asked_now,
-            reused: traces.saturating_sub(outcome.asked_now),
+            reused: traces.saturating_sub(outcome.asked_now + outcome.imported as u64),
+            imported: outcome.imported as u64,
             seconds: asking.seconds,
             tokens_per_second: (asking.answers > 0).then(|| tokens as f64 / asking.seconds),
             prompt_tokens: asking.prompt_tokens,
@@ -201,7 +202,10 @@ fn funnel(outcomes: &Outcomes) -> Vec<FunnelStep> {
         });
     };
     if let Some(outcome) = &outcomes.harvest {
-        step("rows that pass the filter", outcome.rows);
+        // Answers that were imported come without rows to ask about.
+        if outcome.rows > 0 {
+            step("rows that pass the filter", outcome.rows);
+        }
         step("prompts", outcome.prompts);
         step("answers", outcome.traces.len());
     }

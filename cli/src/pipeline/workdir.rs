@@ -5,14 +5,15 @@
 //! the stage may go on with. What people look for under a fixed name (`student`, `export`) is a link that is switched
 //! to the newest folder in one step.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
+
+use crate::whole_file;
 
 /// Raised when the form of any stage's outputs changes, so that old folders are not read as new ones.
 const STAGE_FORMAT: u32 = 1;
@@ -151,17 +152,9 @@ impl StageDir {
     }
 }
 
-/// Writes a file so that a reader sees all of it or none: beside, synced, renamed.
+/// Writes a file so that a reader sees all of it or none.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WorkdirError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
-        let mut file = NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(WorkdirError::at(path))
+    whole_file::write(path, bytes).map_err(WorkdirError::at(path))
 }
 
 #[cfg(test)]

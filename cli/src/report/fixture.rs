@@ -42,6 +42,7 @@ fn harvest() -> Harvest {
         traces: 3600,
         asked: 3600,
         reused: 0,
+        imported: 0,
         seconds: 371.4,
         tokens_per_second: Some(402.7),
         prompt_tokens: 142_310,

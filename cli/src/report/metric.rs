@@ -8,7 +8,7 @@ impl Metric {
     pub fn title(self) -> &'static str {
         match self {
             Self::Accuracy => "Accuracy",
-            Self::NatsPerByte => "Nats per byte of the teacher’s answers",
+            Self::NatsPerByte => "Nats per byte of the answers",
             Self::Ends => "Answers that end by themselves",
         }
     }

@@ -118,6 +118,9 @@ pub struct Harvest {
     pub asked: u64,
     /// Answers that were there already.
     pub reused: u64,
+    /// Answers that came by file.
+    #[serde(default)]
+    pub imported: u64,
     /// Time spent asking.
     pub seconds: f64,
     /// Prompt and answer tokens processed a second.

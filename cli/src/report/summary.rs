@@ -153,7 +153,7 @@ mod tests {
         let report = fixture::generative();
         assert!(!report.gates_passed() && fixture::full().gates_passed());
         expect![[r"
-            held-out-stories: Nats per byte of the teacher’s answers, 1,000 rows, lower is better
+            held-out-stories: Nats per byte of the answers, 1,000 rows, lower is better
                                  score  95 % interval  requests/s  memory
              student             0.424    0.410–0.440
              Kneser-Ney trigram  0.445    0.430–0.460

@@ -180,7 +180,7 @@ fn the_page_says_the_headline() {
 }
 
 #[test]
-#[ignore = "writes pages to look at into target/report-preview"]
+#[ignore = "writes pages to look at into target/report-preview; `.ci/run` runs it"]
 fn preview() {
     for (name, report) in [
         ("full", fixture::full()),

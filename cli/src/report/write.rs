@@ -1,12 +1,11 @@
 //! Writes a report's two files so that a reader sees either the old ones or the new ones.
 
-use std::fs::Permissions;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
 
 use super::{Report, html};
+use crate::whole_file;
 
 impl Report {
     /// The report as `report.json` holds it, with a final line break.
@@ -32,26 +31,5 @@ impl Report {
 }
 
 fn replace(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
-    let write = || {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".report-");
-        world_readable(&mut builder);
-        let mut file = builder.tempfile_in(dir)?;
-        file.write_all(contents)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        anyhow::Ok(())
-    };
-    write().with_context(|| format!("cannot write `{}`", path.display()))
+    whole_file::write(path, contents).with_context(|| format!("cannot write `{}`", path.display()))
 }
-
-/// Temporary files are private by default, and a report is there to be shown; the umask still counts.
-#[cfg(unix)]
-fn world_readable(builder: &mut tempfile::Builder<'_, '_>) {
-    use std::os::unix::fs::PermissionsExt;
-    builder.permissions(Permissions::from_mode(0o666));
-}
-
-#[cfg(not(unix))]
-fn world_readable(_: &mut tempfile::Builder<'_, '_>) {}

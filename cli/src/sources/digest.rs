@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::error::SourceError;
+use crate::whole_file;
 
 /// Files that are still on their way have names that start so; what a killed process left is found by it.
 pub(super) const PARTIAL_PREFIX: &str = ".partial-";
@@ -78,15 +79,7 @@ impl Write for HashedFile {
 
 /// A file in `folder` that goes away unless it is given a name.
 pub(super) fn partial_file(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PARTIAL_PREFIX);
-    // Temporary files are for their owner alone; a cache may be shared, as the user's mask says.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
+    whole_file::beside(folder, PARTIAL_PREFIX)
 }
 
 /// SHA-256 in hex and size in bytes of a file, or of a folder: over the names and digests of its files, sorted.

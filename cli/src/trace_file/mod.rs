@@ -6,7 +6,6 @@ mod parquet;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +16,7 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::printer::Printer;
+use crate::whole_file::{self, folder_of, give_name};
 use parquet::ParquetFile;
 
 /// How traces are written.
@@ -120,7 +120,7 @@ pub enum TraceSink {
 impl TraceSink {
     /// Begins a file that is to be called `path`, beside it.
     pub fn create(path: &Path, format: TraceFormat) -> anyhow::Result<Self> {
-        let beside = || NamedTempFile::new_in(folder(path));
+        let beside = || whole_file::beside(folder_of(path), ".traces-");
         let file = beside().with_context(|| cannot_write(path))?;
         Ok(match format {
             TraceFormat::Jsonl => Self::Jsonl(path.to_owned(), BufWriter::new(file)),
@@ -158,20 +158,6 @@ impl TraceSink {
                 give_name(file, &path).with_context(|| cannot_write(&path))
             }
         }
-    }
-}
-
-fn give_name(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    File::open(folder(path))?.sync_all()
-}
-
-/// The folder of a path; that of a bare name is here.
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
     }
 }
 

@@ -84,19 +84,31 @@ pub(super) fn provenance(report: &Report) -> Vec<Fact> {
             license(teacher.license.as_deref()),
         ));
         push_source(&mut facts, "Prompts", "Prompts’ licence", &harvest.source);
-        facts.push(Fact::new(
-            "Asking",
-            format!(
-                "{} answers to {} prompts ({} new, {} from before) in {}; {} prompt and {} answer tokens",
-                text::grouped(harvest.traces),
-                text::grouped(harvest.prompts),
-                text::grouped(harvest.asked),
-                text::grouped(harvest.reused),
-                seconds(harvest.seconds),
-                text::grouped(harvest.prompt_tokens),
-                text::grouped(harvest.completion_tokens),
-            ),
-        ));
+        let (all, prompts) = (
+            text::grouped(harvest.traces),
+            text::grouped(harvest.prompts),
+        );
+        if harvest.imported > 0 {
+            let imported = text::grouped(harvest.imported);
+            facts.push(Fact::new(
+                "Imported",
+                format!("{imported} of {all} answers to {prompts} prompts came by file"),
+            ));
+        }
+        // A recipe that asks nobody has nothing to tell of asking.
+        if harvest.imported < harvest.traces {
+            facts.push(Fact::new(
+                "Asking",
+                format!(
+                    "{all} answers to {prompts} prompts ({} new, {} from before) in {}; {} prompt and {} answer tokens",
+                    text::grouped(harvest.asked),
+                    text::grouped(harvest.reused),
+                    seconds(harvest.seconds),
+                    text::grouped(harvest.prompt_tokens),
+                    text::grouped(harvest.completion_tokens),
+                ),
+            ));
+        }
     }
     for source in report
         .suites()
@@ -106,7 +118,11 @@ pub(super) fn provenance(report: &Report) -> Vec<Fact> {
         push_source(&mut facts, "Suite", "Suite’s licence", source);
     }
     if let Some(intent) = &report.intent {
-        facts.push(Fact::new("Meant for", intent.uses.join(", ")));
+        let uses = match &intent.uses[..] {
+            [] => "not declared".to_owned(),
+            uses => uses.join(", "),
+        };
+        facts.push(Fact::new("Meant for", uses));
         facts.push(Fact::new(
             "Student’s licence",
             license(intent.student_license.as_deref()),

@@ -33,6 +33,7 @@ pub(super) struct Page {
     exports: Vec<ExportLine>,
     samples: Vec<SampleView>,
     samples_with_expected: bool,
+    samples_with_teacher: bool,
     provenance: Vec<Fact>,
     notes: Vec<String>,
 }
@@ -56,6 +57,7 @@ struct CheckLine {
 
 #[derive(Debug, Serialize)]
 struct SuiteView {
+    heading: &'static str,
     name: String,
     metric: &'static str,
     direction: &'static str,
@@ -140,6 +142,7 @@ impl Page {
                 .samples
                 .iter()
                 .any(|sample| sample.expected.is_some()),
+            samples_with_teacher: report.samples.iter().any(|sample| sample.teacher.is_some()),
             provenance: provenance(report),
             notes: report.notes.clone(),
         }
@@ -183,6 +186,10 @@ impl SuiteView {
     fn of(suite: &Suite) -> Self {
         let metric = suite.metric;
         Self {
+            heading: match suite.teacher {
+                Some(_) => "Teacher against student",
+                None => "The student on held-out rows",
+            },
             name: suite.name.clone(),
             metric: metric.title(),
             direction: metric.direction(),
