@@ -9,6 +9,7 @@ use limbeck_store::{
     TraceKey,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::AskError;
@@ -132,6 +133,8 @@ pub struct Answer {
     pub request_sha256: String,
     /// The hex SHA-256 of the response as it came.
     pub response_sha256: String,
+    /// The limits that it was asked under, as receipts tell them, where they are not the harvest's.
+    pub limits: Option<Value>,
     /// What a receipt says of an answer that came over the network.
     pub service: Option<Box<ServiceReceipt>>,
 }

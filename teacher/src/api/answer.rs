@@ -10,7 +10,7 @@ use limbeck_store::{FinishReason, ServiceReceipt, TokenLogProbabilities, Trace};
 
 use super::key::ApiKey;
 use super::options::ApiOptions;
-use crate::pace::{Demand, Price};
+use crate::pace::{Demand, Limits, Price};
 use crate::wire::{Failure, FailureKind, Finish, Usage, WireAnswer, WireToken};
 use crate::{Answer, Ask};
 
@@ -137,6 +137,8 @@ pub(super) struct Receipt<'a> {
     pub(super) options: &'a ApiOptions,
     pub(super) endpoint: &'a str,
     pub(super) key_alias: Option<&'a str>,
+    /// The endpoint's own, where they are not the teacher's.
+    pub(super) limits: Option<&'a Limits>,
     pub(super) request: &'a [u8],
     pub(super) response_sha256: String,
 }
@@ -158,6 +160,12 @@ impl Receipt<'_> {
         Answer {
             trace: trace(&ask.parameters.choices, answer),
             latency,
+            limits: self.limits.map(|limits| {
+                let mut told = limits.for_receipts();
+                // An audit counts what was asked under them apart from the rest of the key.
+                told["endpoint"] = self.endpoint.into();
+                told
+            }),
             request_sha256: sha256_hex(self.request),
             response_sha256: self.response_sha256,
             service: Some(Box::new(service)),

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::client;
 use super::key::ApiKey;
 use super::options::{ApiEndpoint, ApiError, ApiOptions};
-use crate::pace::{Pacer, Purse};
+use crate::pace::{Limits, Pacer, Purse};
 use crate::retry::{Breaker, Door, Slammed};
 use crate::wire;
 
@@ -22,6 +22,8 @@ pub(super) struct Endpoint {
     pub(super) name: String,
     pub(super) address: wire::Endpoint,
     pub(super) key: Option<ApiKey>,
+    /// Its own, where they are not the teacher's.
+    pub(super) limits: Option<Limits>,
     pub(super) key_header: Option<(HeaderName, HeaderValue)>,
     pub(super) client: Client,
     pub(super) pacer: Arc<Pacer>,
@@ -62,6 +64,7 @@ impl Endpoint {
             name,
             address,
             key: at.key.clone(),
+            limits: at.limits.clone(),
             key_header,
             client,
             pacer,

@@ -154,6 +154,7 @@ impl<'a> Asking<'a> {
                 options,
                 endpoint: &call.endpoint,
                 key_alias: call.key_alias.as_deref(),
+                limits: endpoint.limits.as_ref(),
                 request: &request.body,
                 response_sha256: exchange.sha256,
             };

@@ -258,7 +258,7 @@ fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> Receipt {
         model_sha256: identity.model_sha256.clone(),
         route: identity.route.clone(),
         license: identity.license.clone(),
-        limits,
+        limits: answer.limits.clone().unwrap_or(limits),
         limbeck_version: env!("CARGO_PKG_VERSION").to_owned(),
         request_sha256: answer.request_sha256.clone(),
         response_sha256: answer.response_sha256.clone(),

@@ -165,6 +165,7 @@ impl LocalTeacher {
         let trace = self.encoding.trace(ask, done.prompt_tokens, done.result)?;
         Ok(Answer {
             latency: done.latency,
+            limits: None,
             request_sha256: request_digest(ask),
             response_sha256: sha256_hex(trace.text.as_bytes()),
             trace,

@@ -1,6 +1,6 @@
 //! Windows over the limits that the recipe had declared.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -72,11 +72,20 @@ fn tokens(request: &Request) -> u64 {
 }
 
 /// One finding for each stretch of time over a limit. Requests are counted together that were made for one teacher
-/// with one key, or with keys that are declared to belong to one account.
+/// with one key, or with keys that are declared to belong to one account; those to an endpoint with limits of its own
+/// apart from the rest.
 pub(super) fn findings(requests: &[&Request], policy: &ConductPolicy) -> Vec<Finding> {
     let mut groups: BTreeMap<(&str, String), Vec<&Request>> = BTreeMap::new();
+    let own_limits: BTreeSet<&str> = requests
+        .iter()
+        .filter_map(|request| request.limits.as_ref()?.get("endpoint"))
+        .filter_map(Value::as_str)
+        .collect();
     for request in requests {
         let payer = match (request.account(policy), &request.key_alias) {
+            _ if own_limits.contains(&request.endpoint[..]) => {
+                format!("endpoint `{}`", request.endpoint)
+            }
             (Some(account), _) => format!("account `{account}`"),
             (None, Some(_)) => request.key(),
             (None, None) => format!("endpoint `{}`", request.endpoint),

@@ -221,3 +221,38 @@ proptest! {
         conduct(&[asked, request(5_000, "a")], &[], &ConductPolicy::default());
     }
 }
+
+#[test]
+fn an_endpoint_with_limits_of_its_own_is_counted_apart_from_the_rest_of_the_key() {
+    let none = ConductPolicy::default();
+    let own = |started| Request {
+        endpoint: "other.example/v1/chat".to_owned(),
+        limits: Some(serde_json::json!({
+            "requests_per_minute": 2, "endpoint": "other.example/v1/chat",
+        })),
+        ..request(started, "a")
+    };
+    let kept = [
+        request(0, "a"),
+        request(1, "a"),
+        request(2, "a"),
+        own(3),
+        own(4),
+    ];
+    assert_eq!(found(&kept, &none), []);
+    let over = [request(0, "a"), own(3), own(4), own(5)];
+    assert_eq!(
+        found(&over, &none),
+        denied("conduct::over-requests-per-minute")
+    );
+    let failed = Request {
+        limits: None,
+        http_status: Some(500),
+        ..own(6)
+    };
+    let with_a_failure = [own(3), own(4), failed];
+    assert_eq!(
+        found(&with_a_failure, &none),
+        denied("conduct::over-requests-per-minute")
+    );
+}

@@ -28,6 +28,43 @@ async fn the_load_is_spread_over_endpoints() {
 }
 
 #[tokio::test]
+async fn a_receipt_tells_the_limits_of_its_endpoint() {
+    let (one, other) = (
+        FaultServer::start(answers_after(5)).await,
+        FaultServer::start(answers_after(5)).await,
+    );
+    let own = ApiEndpoint {
+        limits: Some(Limits {
+            requests_per_minute: Some(9000),
+            ..Limits::concurrent(4)
+        }),
+        ..at(&other)
+    };
+    let options = ApiOptions {
+        endpoints: vec![at(&one), own],
+        ..options(&one)
+    };
+    let harvested = run(options, 40).await;
+    let all = TraceFilter {
+        limit: None,
+        ..TraceFilter::default()
+    };
+    let mut with_own = 0;
+    for trace in harvested.store.list_traces(&all).await.unwrap() {
+        let receipt = harvested.store.trace(&trace.id).await.unwrap().receipt;
+        let endpoint = receipt.service.unwrap().endpoint;
+        if receipt.limits["requests_per_minute"] == 9000 {
+            assert_eq!(receipt.limits["endpoint"], *endpoint);
+            with_own += 1;
+        } else {
+            assert!(receipt.limits.get("endpoint").is_none());
+        }
+    }
+    assert_eq!((with_own, one.count() + with_own), (other.count(), 40));
+    assert!(with_own > 0);
+}
+
+#[tokio::test]
 async fn a_dead_endpoint_is_failed_over() {
     let (dead, alive) = (
         FaultServer::start(|_| vec![Step::Reset]).await,

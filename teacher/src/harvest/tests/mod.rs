@@ -135,6 +135,7 @@ impl Scripted {
                 retracted: None,
             },
             latency: Duration::from_millis(5),
+            limits: None,
             request_sha256: "q".to_owned(),
             response_sha256: "a".to_owned(),
             service: None,
