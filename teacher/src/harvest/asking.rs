@@ -56,6 +56,8 @@ enum Outcome {
     Failed {
         tries: Vec<Attempt>,
         error: AskError,
+        /// Free only when it is known whether the harvest goes on: after a wrong key nothing more may be sent.
+        permit: Option<Permit>,
     },
     /// It was cancelled while it waited for its turn, or for another try.
     NotAsked { tries: Vec<Attempt> },
@@ -105,7 +107,7 @@ impl<'a> Asking<'a> {
             tokio::select! {
                 biased;
                 Some(outcome) = in_flight.join_next() => {
-                    let outcome = match outcome {
+                    let mut outcome = match outcome {
                         Ok(outcome) => outcome,
                         // None of the tasks is aborted, so what is left is a panic, which goes on here.
                         Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -119,11 +121,16 @@ impl<'a> Asking<'a> {
                         Outcome::Failed { .. } => failures_in_a_row += 1,
                         Outcome::NotAsked { .. } => skipped = true,
                     }
+                    let held = match &mut outcome {
+                        Outcome::Failed { permit, .. } => permit.take(),
+                        Outcome::Answered { .. } | Outcome::NotAsked { .. } => None,
+                    };
                     match self.take(outcome, failures_in_a_row).await {
                         Ok(None) => {}
                         Ok(Some(error)) => gave_up = gave_up.or(Some(error)),
                         Err(WriterFailed) => return Ended::WriterFailed,
                     }
+                    drop(held);
                 }
                 permit = self.places.clone().acquire_owned(), if go_on => {
                     let question = again.pop_front().or_else(|| {
@@ -178,7 +185,7 @@ impl<'a> Asking<'a> {
                     .await?;
                 Ok(None)
             }
-            Outcome::Failed { tries, error } => {
+            Outcome::Failed { tries, error, .. } => {
                 if !tries.is_empty() {
                     self.writer.write(Record::Failed(tries)).await?;
                 }
@@ -216,7 +223,6 @@ impl<'a> Asking<'a> {
         );
         async move {
             let asked = teacher.ask(&ask, &cancel).await;
-            let permit = paid_for.then_some(permit);
             let key = ask.trace_key(&teacher.identity().key());
             let trace_id = key.id();
             let attempts = asked
@@ -236,13 +242,14 @@ impl<'a> Asking<'a> {
                     Outcome::Answered {
                         question,
                         answered: Box::new(answered),
-                        permit,
+                        permit: paid_for.then_some(permit),
                     }
                 }
                 Err(AskError::Cancelled) => Outcome::NotAsked { tries: attempts },
                 Err(error) => Outcome::Failed {
                     tries: attempts,
                     error,
+                    permit: Some(permit),
                 },
             }
         }
