@@ -26,6 +26,7 @@
 
 pub mod audit;
 pub mod codec;
+mod content_ids;
 pub mod curate;
 mod database;
 mod error;
@@ -34,6 +35,7 @@ pub mod ledger;
 mod normalise;
 pub mod record;
 
+pub use content_ids::{ContentIds, InvalidId, id_bytes};
 pub use curate::{
     Candidate, Check, CheckSummary, ChoiceDistribution, Curated, Curation, DatasetRow,
     InvalidCheck, PhrasingPrior, PriorCorrection, PriorCorrectionFit, RowAnswer, Verdict, curate,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use limbeck_store::{FinishReason, Prompt, SamplingParameters, TraceKey};
+use limbeck_store::{ContentIds, FinishReason, Prompt, SamplingParameters, TraceKey, id_bytes};
 use limbeck_teacher::wire::WireRequest;
 use limbeck_teacher::{Ask, HarvestError, HarvestPlan, HarvestSummary, harvest};
 use serde::{Deserialize, Serialize};
@@ -186,10 +186,18 @@ impl Pipeline {
         for teacher in teachers {
             check_questions(teacher, prompts, &parameters)?;
         }
+        let mut ids = Vec::with_capacity(prompts.len());
+        for prompts in prompts.chunks(CHUNK) {
+            self.store.add_prompts(prompts).await?;
+            for prompt in prompts {
+                ids.push(id_bytes(&prompt.id)?);
+            }
+        }
+        let ids = Arc::new(ContentIds::from(ids));
         limbeck_student::evaluate::reset_peak_resident();
         let harvests = teachers.iter().map(|teacher| {
             let plan = HarvestPlan {
-                prompts: prompts.clone(),
+                prompts: ids.clone(),
                 samples,
                 parameters: parameters.clone(),
                 truncated_max_tokens: teacher.section.truncated_max_tokens(),
@@ -211,11 +219,12 @@ impl Pipeline {
         // All come to their end, also when one fails: what the others are answered is kept.
         let summaries = futures::future::join_all(harvests).await;
         let mut total = Asked::default();
-        let (mut failed, mut interrupted) = (0, false);
+        let (mut failed, mut erased, mut interrupted) = (0, 0, false);
         for summary in summaries {
             let summary = summary.map_err(with_its_hint)?;
             total.add(&summary);
             failed += summary.failed + summary.left_out;
+            erased += summary.erased;
             interrupted |= summary.interrupted;
         }
         if interrupted {
@@ -228,7 +237,12 @@ impl Pipeline {
                 self.work.path().display()
             ));
         }
-        Ok((total, failed))
+        if erased > 0 {
+            self.printer.warning(format_args!(
+                "{erased} questions were not asked, because their prompts were erased from the store"
+            ));
+        }
+        Ok((total, failed + erased))
     }
 
     /// The ids of the answers of `teacher`, prompt by prompt; `None` where there is none. Of an answer that was cut off

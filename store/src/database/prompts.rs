@@ -1,6 +1,6 @@
 //! Prompts in the database.
 
-use super::Store;
+use super::{IDS_PER_STATEMENT, Store, id_list};
 use crate::StoreError;
 use crate::record::Prompt;
 
@@ -65,6 +65,45 @@ impl Store {
         self.append(&mut transaction, entries).await?;
         transaction.commit().await.map_err(explain)?;
         Ok(added)
+    }
+
+    /// Prompts by their ids, in the order of `ids`.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if one of them is not there, beside those of the database.
+    pub async fn prompts(&self, ids: &[String]) -> Result<Vec<Prompt>, StoreError> {
+        let mut prompts = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(IDS_PER_STATEMENT) {
+            let wanted = id_list(chunk);
+            let rows = sqlx::query!(
+                r#"SELECT prompts.id AS "id!", body AS "body!", input AS "input!", phrasing AS "phrasing!",
+                       source AS "source!", row AS "row!", license, tags AS "tags!"
+                   FROM json_each(?1) AS wanted
+                   JOIN prompts ON prompts.id = wanted.value
+                   ORDER BY wanted.key"#,
+                wanted,
+            )
+            .fetch_all(self.pool())
+            .await
+            .map_err(self.explain())?;
+            if rows.len() != chunk.len() {
+                let missing = chunk.len() - rows.len();
+                return Err(self.damaged(format_args!("{missing} prompts of a plan are not there")));
+            }
+            for row in rows {
+                prompts.push(Prompt {
+                    id: row.id,
+                    body: self.parse("body", &row.body)?,
+                    input: row.input,
+                    phrasing: row.phrasing,
+                    source: row.source,
+                    row: self.unsigned("row", row.row)?,
+                    license: row.license,
+                    tags: self.parse("tags", &row.tags)?,
+                });
+            }
+        }
+        Ok(prompts)
     }
 
     /// How many prompts the store holds.

@@ -85,6 +85,11 @@ impl Prompt {
             tags: Vec::new(),
         }
     }
+
+    /// Whether body and input are those that the id was made of; not so once they were erased.
+    pub fn is_whole(&self) -> bool {
+        self.id == prompt_id(&self.body, &self.input)
+    }
 }
 
 fn prompt_id(body: &PromptBody, input: &str) -> String {

@@ -18,6 +18,8 @@ const LOW: usize = 64;
 pub(super) struct Ahead<'a> {
     ready: VecDeque<(Question, Prompt)>,
     rest: &'a [Question],
+    /// Questions about prompts whose text was erased: nothing else is asked in its place.
+    erased: u64,
 }
 
 impl<'a> Ahead<'a> {
@@ -26,6 +28,7 @@ impl<'a> Ahead<'a> {
         Self {
             ready: VecDeque::new(),
             rest: questions,
+            erased: 0,
         }
     }
 
@@ -37,6 +40,11 @@ impl<'a> Ahead<'a> {
     /// Whether there are questions left.
     pub(super) fn is_left(&self) -> bool {
         !self.ready.is_empty() || !self.rest.is_empty()
+    }
+
+    /// Questions passed over so far because their prompts were erased.
+    pub(super) fn erased(&self) -> u64 {
+        self.erased
     }
 
     /// Reads the next prompts.
@@ -51,7 +59,13 @@ impl<'a> Ahead<'a> {
             .map(|question| plan.prompts.get(question.index as usize))
             .collect();
         let prompts = store.prompts(&ids).await?;
-        self.ready.extend(next.iter().copied().zip(prompts));
+        for (question, prompt) in next.iter().zip(prompts) {
+            if prompt.is_whole() {
+                self.ready.push_back((*question, prompt));
+            } else {
+                self.erased += 1;
+            }
+        }
         self.rest = rest;
         Ok(())
     }

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use limbeck_store::{Answered, Attempt, FinishReason, Receipt};
+use limbeck_store::{Answered, Attempt, FinishReason, Prompt, Receipt, Store, StoreError};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::HarvestPlan;
+use super::ahead::Ahead;
 use super::pending::Question;
 use super::writer::{Record, Writer, WriterFailed};
 use crate::pace::Paced;
@@ -29,6 +30,7 @@ pub(super) struct Asking<'a> {
     paid_for: bool,
     /// The limits as receipts tell them.
     limits: Value,
+    store: &'a Store,
     plan: &'a HarvestPlan,
     writer: &'a Writer,
     cancel: CancellationToken,
@@ -49,7 +51,7 @@ pub(super) enum Ended {
 /// What became of one question.
 enum Outcome {
     Answered {
-        question: Question,
+        asked: Box<(Question, Prompt)>,
         answered: Box<Answered>,
         permit: Option<Permit>,
     },
@@ -65,6 +67,7 @@ enum Outcome {
 
 impl<'a> Asking<'a> {
     pub(super) fn new(
+        store: &'a Store,
         teacher: Arc<dyn Teacher>,
         limits: &Limits,
         plan: &'a HarvestPlan,
@@ -83,6 +86,7 @@ impl<'a> Asking<'a> {
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
             paid_for: own_places.is_some(),
             limits: limits.for_receipts(),
+            store,
             plan,
             writer,
             cancel,
@@ -92,18 +96,26 @@ impl<'a> Asking<'a> {
     /// Asks `questions` in order, no more at a time than there are places, and hands what comes back to the writer.
     ///
     /// When it is cancelled or gives up, what is in flight is still waited for and written: it may have been paid for.
-    pub(super) async fn run(&self, questions: &[Question]) -> Ended {
-        let mut questions = questions.iter().copied();
-        let mut next = questions.next();
+    /// Also says how many questions were passed over because their prompts were erased.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the prompts cannot be read.
+    pub(super) async fn run(&self, questions: &[Question]) -> Result<(Ended, u64), StoreError> {
+        let mut ahead = Ahead::new(questions);
+        let mut unreadable = Ok(());
         // Answers that were cut off and are asked for again; they go first, so there are never many.
-        let mut again: VecDeque<Question> = VecDeque::new();
+        let mut again: VecDeque<(Question, Prompt)> = VecDeque::new();
         let mut in_flight: JoinSet<Outcome> = JoinSet::new();
         let mut failures_in_a_row = 0;
         let mut skipped = false;
         let mut gave_up = None;
         loop {
-            let left = next.is_some() || !again.is_empty();
-            let go_on = gave_up.is_none() && !self.cancel.is_cancelled() && left;
+            let stopped = gave_up.is_some() || unreadable.is_err() || self.cancel.is_cancelled();
+            if !stopped && ahead.is_low() {
+                unreadable = ahead.fill(self.store, self.plan).await;
+            }
+            let left = ahead.is_left() || !again.is_empty();
+            let go_on = left && !stopped && unreadable.is_ok();
             tokio::select! {
                 biased;
                 Some(outcome) = in_flight.join_next() => {
@@ -113,9 +125,9 @@ impl<'a> Asking<'a> {
                         Err(error) => std::panic::resume_unwind(error.into_panic()),
                     };
                     match &outcome {
-                        Outcome::Answered { question, answered, .. } => {
+                        Outcome::Answered { asked, answered, .. } => {
                             failures_in_a_row = 0;
-                            again.extend(self.once_more(*question, answered));
+                            again.extend(self.once_more(asked, answered));
                         }
                         Outcome::Failed { error, .. } if AskError::is_lasting(error.kind()) => {}
                         Outcome::Failed { .. } => failures_in_a_row += 1,
@@ -128,16 +140,12 @@ impl<'a> Asking<'a> {
                     match self.take(outcome, failures_in_a_row).await {
                         Ok(None) => {}
                         Ok(Some(error)) => gave_up = gave_up.or(Some(error)),
-                        Err(WriterFailed) => return Ended::WriterFailed,
+                        Err(WriterFailed) => return Ok((Ended::WriterFailed, ahead.erased())),
                     }
                     drop(held);
                 }
                 permit = self.places.clone().acquire_owned(), if go_on => {
-                    let question = again.pop_front().or_else(|| {
-                        let question = next;
-                        next = questions.next();
-                        question
-                    });
+                    let question = again.pop_front().or_else(|| ahead.take());
                     // The semaphore is never closed.
                     if let (Some(question), Ok(permit)) = (question, permit) {
                         in_flight.spawn(self.question(question, permit));
@@ -148,20 +156,29 @@ impl<'a> Asking<'a> {
                 else => break,
             }
         }
-        match gave_up {
+        unreadable?;
+        let ended = match gave_up {
             Some(error) => Ended::GaveUp(error),
-            None if skipped || next.is_some() || !again.is_empty() => Ended::Interrupted,
+            None if skipped || ahead.is_left() || !again.is_empty() => Ended::Interrupted,
             None => Ended::Done,
-        }
+        };
+        Ok((ended, ahead.erased()))
     }
 
     /// The question again, if its answer was cut off and the plan has a larger limit for that.
-    fn once_more(&self, question: Question, answered: &Answered) -> Option<Question> {
+    fn once_more(
+        &self,
+        asked: &(Question, Prompt),
+        answered: &Answered,
+    ) -> Option<(Question, Prompt)> {
+        let (question, prompt) = asked;
         let cut_off = answered.trace.finish_reason == FinishReason::Length;
-        (cut_off && !question.larger && self.plan.larger_limit().is_some()).then_some(Question {
+        let asks_again = cut_off && !question.larger && self.plan.larger_limit().is_some();
+        let larger = Question {
             larger: true,
-            ..question
-        })
+            ..*question
+        };
+        asks_again.then(|| (larger, prompt.clone()))
     }
 
     /// Hands one outcome to the writer; returns an error if it is one failure too many.
@@ -211,10 +228,10 @@ impl<'a> Asking<'a> {
     /// One question, from its admission to its outcome.
     fn question(
         &self,
-        question: Question,
+        (question, prompt): (Question, Prompt),
         permit: Permit,
     ) -> impl Future<Output = Outcome> + Send + 'static {
-        let ask = self.plan.ask(question);
+        let ask = self.plan.ask(question, prompt);
         let (teacher, cancel, limits, paid_for) = (
             self.teacher.clone(),
             self.cancel.clone(),
@@ -240,7 +257,7 @@ impl<'a> Asking<'a> {
                         receipt,
                     };
                     Outcome::Answered {
-                        question,
+                        asked: Box::new((question, ask.prompt)),
                         answered: Box::new(answered),
                         permit: paid_for.then_some(permit),
                     }

@@ -1,12 +1,14 @@
 //! The harvest loop: asks what has no answer yet, keeps what comes.
 //!
 //! - [`pending`]: which questions have no answer in the store
+//! - [`ahead`]: the prompts of the next questions
 //! - [`asking`]: asks them, as many at a time as the limits allow
 //! - [`writer`]: the one task that commits answers, and tells the [`HarvestReporter`] afterwards
 //!
 //! A killed harvest loses at most the answers of its last, uncommitted group; started again with the same plan it
 //! asks for what is missing and for nothing else.
 
+mod ahead;
 mod asking;
 mod pending;
 mod reporter;
@@ -17,7 +19,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::Instant;
 
-use limbeck_store::{Prompt, SamplingParameters, Store};
+use limbeck_store::{ContentIds, SamplingParameters, Store};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -31,8 +33,9 @@ pub use reporter::{HarvestReporter, SilentReporter};
 /// What to ask.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HarvestPlan {
-    /// The prompts, in the order in which they are asked; shared, since there may be many.
-    pub prompts: Arc<[Prompt]>,
+    /// The prompts, which the store holds, in the order in which they are asked; only their ids, since there may be a
+    /// million of them.
+    pub prompts: Arc<ContentIds>,
     /// Answers to each prompt.
     pub samples: u32,
     /// How all of them are asked.
@@ -58,6 +61,9 @@ pub struct HarvestSummary {
     /// Questions that were not asked, because they failed before in a way that would repeat itself.
     #[serde(default)]
     pub left_out: u64,
+    /// Questions that were not asked, because their prompts were erased from the store.
+    #[serde(default)]
+    pub erased: u64,
     /// Tokens of the prompts that were answered in this run.
     pub prompt_tokens: u64,
     /// Tokens of the answers of this run.
@@ -95,10 +101,11 @@ pub async fn harvest(
 
     let paid_for = teacher.places().is_some();
     let writer = Writer::spawn(store.clone(), reporter.clone(), paid_for);
-    let asking = Asking::new(teacher, &limits, &plan, &writer, cancel);
+    let asking = Asking::new(store, teacher, &limits, &plan, &writer, cancel);
     let ended = asking.run(&pending.questions).await;
     drop(asking);
     let written = writer.finish().await?;
+    let (ended, erased) = ended?;
 
     let summary = HarvestSummary {
         prompts: pending.prompts,
@@ -106,6 +113,7 @@ pub async fn harvest(
         reused: pending.reused,
         failed: written.failed,
         left_out: pending.left_out,
+        erased,
         prompt_tokens: written.prompt_tokens,
         completion_tokens: written.completion_tokens,
         seconds: begun.elapsed().as_secs_f64(),

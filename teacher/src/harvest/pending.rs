@@ -1,8 +1,8 @@
 //! What a harvest still has to ask.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use limbeck_store::{FinishReason, Prompt, Store, StoreError, TraceKey};
+use limbeck_store::{FinishReason, Prompt, SamplingParameters, Store, StoreError, TraceKey};
 
 use super::HarvestPlan;
 use crate::{Ask, AskError};
@@ -10,7 +10,7 @@ use crate::{Ask, AskError};
 /// Prompts and keys that go to the store in one call.
 const CHUNK: usize = 1000;
 
-/// One question, by where it stands in the plan: a few bytes, since there may be a hundred thousand prompts.
+/// One question, by where it stands in the plan: a few bytes, since there may be a million prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Question {
     /// Which of the prompts.
@@ -33,26 +33,23 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Adds the plan's prompts to the store, and looks up which of its questions have been answered by `teacher` (a
-    /// key of its identity). A prompt that the plan holds twice counts once.
+    /// Looks up which of the plan's questions have been answered by `teacher` (a key of its identity). A prompt that
+    /// the plan holds twice counts once.
     pub(super) async fn find(
         store: &Store,
         teacher: &str,
         plan: &HarvestPlan,
     ) -> Result<Self, StoreError> {
-        for prompts in plan.prompts.chunks(CHUNK) {
-            store.add_prompts(prompts).await?;
-        }
         let mut pending = Self {
             prompts: 0,
             reused: 0,
             left_out: 0,
             questions: Vec::new(),
         };
-        let mut seen: HashSet<&str> = HashSet::with_capacity(plan.prompts.len());
         let mut chunk = Vec::with_capacity(CHUNK);
-        for (index, prompt) in plan.prompts.iter().enumerate() {
-            if !seen.insert(&prompt.id) {
+        let repeats = plan.prompts.repeats();
+        for index in 0..plan.prompts.len() {
+            if repeats.contains(&index) {
                 continue;
             }
             pending.prompts += 1;
@@ -80,7 +77,7 @@ impl Pending {
         chunk: &mut Vec<Question>,
     ) -> Result<(), StoreError> {
         let keys = |questions: &[Question]| -> Vec<TraceKey> {
-            let key = |&question: &Question| plan.ask(question).trace_key(teacher);
+            let key = |&question: &Question| plan.trace_key(question, teacher);
             questions.iter().map(key).collect()
         };
         let first = keys(chunk);
@@ -116,18 +113,31 @@ impl Pending {
 }
 
 impl HarvestPlan {
-    /// The question about one of the plan's prompts.
-    pub(super) fn ask(&self, question: Question) -> Ask {
-        let prompt: &Prompt = &self.prompts[question.index as usize];
+    /// The question about `prompt`, which is the plan's at the question's index.
+    pub(super) fn ask(&self, question: Question, prompt: Prompt) -> Ask {
+        Ask {
+            prompt,
+            sample: question.sample,
+            parameters: self.parameters_of(question),
+        }
+    }
+
+    /// What identifies the answer that `teacher` (a key of its identity) will give to a question.
+    pub(super) fn trace_key(&self, question: Question, teacher: &str) -> TraceKey {
+        TraceKey {
+            prompt_id: self.prompts.get(question.index as usize),
+            sample: question.sample,
+            teacher: teacher.to_owned(),
+            parameters: self.parameters_of(question),
+        }
+    }
+
+    fn parameters_of(&self, question: Question) -> SamplingParameters {
         let mut parameters = self.parameters.clone();
         if let (true, Some(larger)) = (question.larger, self.larger_limit()) {
             parameters.max_tokens = larger;
         }
-        Ask {
-            prompt: prompt.clone(),
-            sample: question.sample,
-            parameters,
-        }
+        parameters
     }
 
     /// How many tokens an answer may have that is asked for again because it was cut off.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use limbeck_model::testing::{tiny_config, tiny_tokenizer, tiny_weights};
 use limbeck_model::{ChatTemplate, ModelConfig, Task};
 use limbeck_store::{
-    FinishReason, Message, Prompt, PromptBody, SamplingParameters, Store, TraceFilter,
+    FinishReason, Message, Prompt, PromptBody, SamplingParameters, Store, TraceFilter, id_bytes,
 };
 use tokio::task::JoinSet;
 
@@ -446,9 +446,11 @@ async fn harvested(concurrent: usize, prompts: Vec<Prompt>) -> BTreeMap<String, 
     let store = Store::open(&folder.path().join("limbeck.db"))
         .await
         .unwrap();
+    store.add_prompts(&prompts).await.unwrap();
+    let ids = prompts.iter().map(|prompt| id_bytes(&prompt.id).unwrap());
     let parameters = choose(completion("x")).parameters;
     let plan = HarvestPlan {
-        prompts: prompts.into(),
+        prompts: Arc::new(ids.collect()),
         samples: 1,
         parameters,
         truncated_max_tokens: None,

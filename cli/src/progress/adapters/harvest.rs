@@ -153,6 +153,7 @@ mod tests {
             reused,
             failed,
             left_out: 0,
+            erased: 0,
             prompt_tokens: asked * 40,
             completion_tokens: asked * 2,
             seconds: 10.0,

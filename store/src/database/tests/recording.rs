@@ -49,6 +49,20 @@ async fn nothing_is_kept_twice() {
 }
 
 #[tokio::test]
+async fn prompts_are_read_in_the_order_in_which_they_are_asked_for() {
+    let folder = folder();
+    let store = Store::open(&folder.path).await.unwrap();
+    let prompts: Vec<Prompt> = (1..=1200).map(prompt).collect();
+    store.add_prompts(&prompts).await.unwrap();
+    let backwards: Vec<Prompt> = prompts.into_iter().rev().collect();
+    let mut ids: Vec<String> = backwards.iter().map(|prompt| prompt.id.clone()).collect();
+    assert_eq!(store.prompts(&ids).await.unwrap(), backwards);
+    ids.push("00".repeat(32));
+    let error = store.prompts(&ids).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn what_describes_a_prompt_is_brought_up_to_date() {
     let folder = folder();
     let (store, answers) = filled(&folder.path, 1).await;

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use limbeck_store::{
-    FailureFilter, FinishReason, Prompt, PromptBody, SamplingParameters, Store, TraceFilter,
+    ContentIds, FailureFilter, FinishReason, Prompt, PromptBody, SamplingParameters, Store,
+    TraceFilter, id_bytes,
 };
 
 use self::fault_server::{
@@ -85,9 +86,17 @@ fn prompt(number: u64) -> Prompt {
     Prompt::new(body, text, "main", "test", number)
 }
 
+fn ids(prompts: impl Iterator<Item = Prompt>) -> Arc<ContentIds> {
+    Arc::new(
+        prompts
+            .map(|prompt| id_bytes(&prompt.id).unwrap())
+            .collect(),
+    )
+}
+
 fn plan(prompts: u64) -> HarvestPlan {
     HarvestPlan {
-        prompts: (1..=prompts).map(prompt).collect(),
+        prompts: ids((1..=prompts).map(prompt)),
         samples: 1,
         parameters: SamplingParameters {
             temperature: 1.0,
@@ -97,6 +106,12 @@ fn plan(prompts: u64) -> HarvestPlan {
         truncated_max_tokens: None,
         retry_failed: Vec::new(),
     }
+}
+
+/// Puts the prompts of a plan where a harvest finds them.
+async fn add_prompts(store: &Store, count: usize) {
+    let prompts: Vec<Prompt> = (1..=count as u64).map(prompt).collect();
+    store.add_prompts(&prompts).await.unwrap();
 }
 
 struct Harvested {
@@ -110,6 +125,7 @@ async fn harvested(teacher: Arc<ApiTeacher>, plan: HarvestPlan) -> Harvested {
     let store = Store::open(&folder.path().join("limbeck.db"))
         .await
         .unwrap();
+    add_prompts(&store, plan.prompts.len()).await;
     let limits = teacher.options.limits.clone();
     let result = harvest(
         &store,

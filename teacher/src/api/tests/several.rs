@@ -115,6 +115,7 @@ async fn two_teachers_share_a_store_side_by_side() {
     let store = Store::open(&folder.path().join("limbeck.db"))
         .await
         .unwrap();
+    add_prompts(&store, 40).await;
     let run = |server: &FaultServer, route: &str| {
         let options = ApiOptions {
             route: Some(route.to_owned()),

@@ -171,7 +171,7 @@ fn a_harvest_killed_again_and_again_ends_up_as_an_undisturbed_one() {
 async fn reopened(path: &std::path::Path) -> Store {
     for _ in 0..5_000 {
         match Store::open(path).await {
-            Ok(store) => return store,
+            Ok(store) => return with_prompts(store).await,
             Err(limbeck_store::StoreError::Locked { .. }) => {
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             }

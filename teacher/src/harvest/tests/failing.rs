@@ -17,10 +17,7 @@ async fn failures_are_kept_with_their_reasons_and_asked_again_by_the_next_harves
     let summary = run(&store, &teacher, plan.clone()).await.unwrap();
     assert_eq!((summary.asked, summary.failed), (30, 10));
     assert_eq!(texts(&store).await.len(), 20);
-    let failed = plan
-        .ask(question(2))
-        .trace_key(&teacher.identity().key())
-        .id();
+    let failed = plan.trace_key(question(2), &teacher.identity().key()).id();
     let attempts = store.attempts(&failed).await.unwrap();
     let reason = AttemptStatus::Failed {
         kind: "timeout".to_owned(),
@@ -171,4 +168,27 @@ async fn a_failure_that_all_would_share_ends_the_harvest_at_once() {
         asked - 1,
         "what was in flight is kept"
     );
+}
+
+#[tokio::test]
+async fn what_was_erased_is_not_asked_again_in_any_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let teacher = Scripted::new(|_, _| Ok(()));
+    let mut plan = plan(10, 1);
+    run(&store, &teacher, plan.clone()).await.unwrap();
+    let erased = plan.trace_key(question(3), &teacher.identity().key()).id();
+    store
+        .erase_trace(&erased, "asked by a customer")
+        .await
+        .unwrap();
+
+    plan.samples = 2;
+    let summary = run(&store, &teacher, plan.clone()).await.unwrap();
+    assert_eq!(
+        (summary.asked, summary.erased, summary.interrupted),
+        (9, 1, false)
+    );
+    let again = (plan.prompts.get(3), 1);
+    assert!(!teacher.asked().contains(&again));
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use limbeck_store::{
-    Answered, Attempt, AttemptStatus, FinishReason, PromptBody, Trace, TraceFilter,
+    Answered, Attempt, AttemptStatus, FinishReason, Prompt, PromptBody, Trace, TraceFilter,
+    id_bytes,
 };
 use tokio::sync::Notify;
 
@@ -151,17 +152,22 @@ fn failure(fatal: bool) -> AskError {
     }
 }
 
+fn prompt(row: u64) -> Prompt {
+    let text = format!("item {row}");
+    let body = PromptBody::Completion { text: text.clone() };
+    Prompt::new(body, text, "main", "test", row)
+}
+
+fn ids(prompts: impl Iterator<Item = Prompt>) -> Arc<ContentIds> {
+    Arc::new(
+        prompts
+            .map(|prompt| id_bytes(&prompt.id).unwrap())
+            .collect(),
+    )
+}
+
+/// The first `prompts` of those that [`store`] holds.
 fn plan(prompts: u64, samples: u32) -> HarvestPlan {
-    let prompt = |row| {
-        let text = format!("item {row}");
-        Prompt::new(
-            PromptBody::Completion { text: text.clone() },
-            text,
-            "main",
-            "test",
-            row,
-        )
-    };
     let parameters = SamplingParameters {
         choices: Vec::new(),
         temperature: 1.0,
@@ -174,7 +180,7 @@ fn plan(prompts: u64, samples: u32) -> HarvestPlan {
         reasoning: None,
     };
     HarvestPlan {
-        prompts: (1..=prompts).map(prompt).collect(),
+        prompts: ids((1..=prompts).map(prompt)),
         samples,
         parameters,
         truncated_max_tokens: None,
@@ -195,9 +201,19 @@ fn at_most(concurrent: usize) -> Limits {
 }
 
 async fn store(folder: &tempfile::TempDir) -> Store {
-    Store::open(&folder.path().join("limbeck.db"))
+    let store = Store::open(&folder.path().join("limbeck.db"))
         .await
-        .unwrap()
+        .unwrap();
+    with_prompts(store).await
+}
+
+/// Sees to it that a store holds the prompts of every plan.
+async fn with_prompts(store: Store) -> Store {
+    let prompts: Vec<Prompt> = (1..=5000).map(prompt).collect();
+    if store.count_prompts().await.unwrap() < prompts.len() {
+        store.add_prompts(&prompts).await.unwrap();
+    }
+    store
 }
 
 async fn run(
@@ -231,11 +247,7 @@ async fn texts(store: &Store) -> BTreeMap<String, String> {
 
 /// Every sample of every prompt.
 fn all_questions(plan: &HarvestPlan) -> HashSet<(String, u32)> {
-    let samples = |prompt: &Prompt| {
-        (0..plan.samples)
-            .map(|sample| (prompt.id.clone(), sample))
-            .collect::<Vec<_>>()
-    };
+    let samples = |prompt: String| (0..plan.samples).map(move |sample| (prompt.clone(), sample));
     plan.prompts.iter().flat_map(samples).collect()
 }
 
@@ -245,8 +257,7 @@ async fn everything_is_asked_once_and_a_second_harvest_asks_nothing() {
     let store = store(&folder).await;
     let teacher = Scripted::new(|_, _| Ok(()));
     let mut plan = plan(50, 3);
-    let twice = plan.prompts[0].clone();
-    plan.prompts = plan.prompts.iter().cloned().chain([twice]).collect();
+    plan.prompts = ids((1..=50).chain([1]).map(prompt));
 
     let summary = run(&store, &teacher, plan.clone()).await.unwrap();
     assert_eq!(
@@ -285,7 +296,7 @@ async fn the_order_of_the_questions_changes_no_answer() {
     let (one, other) = (store(&one).await, store(&other).await);
     let forward = plan(60, 2);
     let mut backward = forward.clone();
-    backward.prompts = backward.prompts.iter().rev().cloned().collect();
+    backward.prompts = ids((1..=60).rev().map(prompt));
     run(&one, &Scripted::new(|_, _| Ok(())), forward)
         .await
         .unwrap();
