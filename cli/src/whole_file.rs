@@ -30,8 +30,16 @@ pub fn give_name(file: NamedTempFile, path: &Path) -> io::Result<()> {
 
 /// Writes a whole file.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Writes a whole file of which `content` writes what is in it.
+pub fn write_with(
+    path: &Path,
+    content: impl FnOnce(&mut NamedTempFile) -> io::Result<()>,
+) -> io::Result<()> {
     let mut file = beside(folder_of(path), ".limbeck-")?;
-    file.write_all(bytes)?;
+    content(&mut file)?;
     give_name(file, path)
 }
 

@@ -70,11 +70,27 @@ impl ContentIds {
 
     /// Where each id stands that is among those before it.
     pub fn repeats(&self) -> HashSet<usize> {
+        let sorted = self.sorted();
+        let repeats = sorted.windows(2).filter(|pair| self.are_alike(pair));
+        repeats.map(|pair| pair[1] as usize).collect()
+    }
+
+    /// How many different ones there are.
+    pub fn distinct(&self) -> usize {
+        let sorted = self.sorted();
+        let repeats = sorted.windows(2).filter(|pair| self.are_alike(pair));
+        self.0.len() - repeats.count()
+    }
+
+    /// Where they stand, by id and then by place.
+    fn sorted(&self) -> Vec<u32> {
         let mut sorted: Vec<u32> = (0..self.0.len() as u32).collect();
         sorted.sort_unstable_by_key(|&index| (&self.0[index as usize], index));
-        let is_repeat = |pair: &&[u32]| self.0[pair[0] as usize] == self.0[pair[1] as usize];
-        let repeats = sorted.windows(2).filter(is_repeat);
-        repeats.map(|pair| pair[1] as usize).collect()
+        sorted
+    }
+
+    fn are_alike(&self, pair: &[u32]) -> bool {
+        self.0[pair[0] as usize] == self.0[pair[1] as usize]
     }
 }
 

@@ -221,7 +221,7 @@ impl Failed {
 
 fn parse(line: &[u8]) -> Result<Map<String, Value>, String> {
     let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
-    json_object(line).map(|(row, _)| row)
+    json_object(line)
 }
 
 fn custom_id_of(line: &[u8]) -> Result<String, String> {

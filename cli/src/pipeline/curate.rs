@@ -1,7 +1,5 @@
 //! The second stage: judge the answers, and choose what the student learns from.
 
-use std::collections::HashSet;
-
 use limbeck_store::{
     Candidate, CheckSummary, ChoiceDistribution, Curation, Dataset, PriorCorrectionFit, TraceRecord,
 };
@@ -44,10 +42,19 @@ impl Pipeline {
         if harvested.outcome.revision > 0 {
             inputs["revision"] = harvested.outcome.revision.into();
         }
-        let mut erased: Vec<String> = self.store.erased_traces().await?.into_iter().collect();
-        let harvest: HashSet<&String> = harvested.outcome.traces.iter().collect();
-        erased.retain(|id| harvest.contains(id));
-        erased.sort_unstable();
+        let mut erased = Vec::new();
+        let anywhere = self.store.erased_traces().await?;
+        if !anywhere.is_empty() {
+            erased.extend(
+                harvested
+                    .outcome
+                    .traces
+                    .iter()
+                    .filter(|id| anywhere.contains(id)),
+            );
+            erased.sort_unstable();
+            erased.dedup();
+        }
         if !erased.is_empty() {
             inputs["erased"] = json!(erased);
         }
@@ -73,7 +80,7 @@ impl Pipeline {
         let mut labelling = Labelling::new(choices);
         let mut candidates = Vec::with_capacity(harvested.traces.len());
         for ids in harvested.traces.chunks(CHUNK) {
-            for record in self.store.traces(ids).await? {
+            for record in self.store.traces(&ids).await? {
                 // Nothing can be learned from what is no more.
                 if erased.binary_search(&record.id).is_ok() {
                     continue;

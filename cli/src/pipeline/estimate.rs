@@ -16,6 +16,8 @@ use crate::text;
 
 /// Bytes that make a token in most texts.
 const BYTES_OF_A_TOKEN: u64 = 4;
+/// Prompts of a suite that are looked up at once.
+const CHUNK: usize = 1000;
 
 /// What one teacher would be asked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -40,76 +42,124 @@ pub struct Estimate {
     pub cap_usd: Option<f64>,
 }
 
+/// What is needed to count for one teacher.
+struct Estimating<'a> {
+    section: &'a TeacherSection,
+    /// What its answers are kept under.
+    key: String,
+    estimate: Estimate,
+}
+
 impl Pipeline {
-    /// Estimates what the stages up to `until` would ask. Reads the prompts and the store; sends nothing.
+    /// Estimates what the stages up to `until` would ask. Reads the prompts and the store; sends and keeps nothing.
     pub async fn dry_run(&self, until: Stage) -> anyhow::Result<Vec<Estimate>> {
         let drawn = self.drawn().await?;
         let samples = self.recipe.harvest()?.samples;
-        let mut estimates = Vec::new();
-        for (index, section) in self.recipe.harvest_teachers()?.into_iter().enumerate() {
-            let mut estimate = Estimate {
-                teacher: section.name.clone(),
-                cap_usd: section.limits.spend_usd,
-                ..Estimate::default()
-            };
-            self.estimate(section, &drawn.prompts, samples, &mut estimate)
-                .await?;
-            if index == 0 && until >= Stage::Evaluate {
-                for suite in &drawn.suites {
-                    self.estimate(section, &suite.prompts, 1, &mut estimate)
-                        .await?;
+        let mut all = Vec::new();
+        for section in self.recipe.harvest_teachers()? {
+            all.push(self.estimating(section).await?);
+        }
+        if let Some(prompts) = &drawn.prompts {
+            let mut reading = prompts.read()?;
+            loop {
+                let chunk = reading.chunk()?;
+                if chunk.is_empty() {
+                    break;
+                }
+                let asks: Vec<Ask> = self.asks(chunk.into_iter().map(|(_, prompt)| prompt))?;
+                for one in &mut all {
+                    self.count(&asks, samples, one).await?;
                 }
             }
-            estimate.seconds = seconds(&section.limits.limits(), &estimate);
-            estimates.push(estimate);
+        }
+        if let (Some(first), true) = (all.first_mut(), until >= Stage::Evaluate) {
+            for suite in &drawn.suites {
+                let asks = self.asks(suite.prompts.iter().cloned())?;
+                for asks in asks.chunks(CHUNK) {
+                    self.count(asks, 1, first).await?;
+                }
+            }
+        }
+        let mut estimates = Vec::new();
+        for one in all {
+            estimates.push(self.estimated(one).await?);
         }
         Ok(estimates)
     }
 
-    async fn estimate(
-        &self,
-        section: &TeacherSection,
-        prompts: &[Prompt],
-        samples: u32,
-        estimate: &mut Estimate,
-    ) -> anyhow::Result<()> {
+    async fn estimating<'a>(&self, section: &'a TeacherSection) -> anyhow::Result<Estimating<'a>> {
         let key = if section.is_local() {
             self.local_key(section).await?
         } else {
             load_service(section, &self.printer)?.key()
         };
+        Ok(Estimating {
+            section,
+            key,
+            estimate: Estimate {
+                teacher: section.name.clone(),
+                cap_usd: section.limits.spend_usd,
+                ..Estimate::default()
+            },
+        })
+    }
+
+    fn asks(&self, prompts: impl Iterator<Item = Prompt>) -> anyhow::Result<Vec<Ask>> {
         let parameters = self.recipe.harvest()?.parameters();
-        let output = match &self.recipe.harvest()?.choices {
+        let ask = |prompt| Ask {
+            prompt,
+            sample: 0,
+            parameters: parameters.clone(),
+        };
+        Ok(prompts.map(ask).collect())
+    }
+
+    /// Counts what has no answer yet.
+    async fn count(
+        &self,
+        asks: &[Ask],
+        samples: u32,
+        one: &mut Estimating<'_>,
+    ) -> anyhow::Result<()> {
+        let harvest = self.recipe.harvest()?;
+        let parameters = harvest.parameters();
+        let output = match &harvest.choices {
             // A choice takes no more tokens than it has bytes.
             Some(choices) => choices.iter().map(String::len).max().unwrap_or(0) as u64,
             None => u64::from(parameters.max_tokens),
         };
-        for prompts in prompts.chunks(1000) {
-            let keys = super::harvest::keys(prompts, samples, &key, &parameters);
-            let answered = self.store.answered(&keys).await?;
-            for (prompt, keys) in prompts.iter().zip(keys.chunks(samples as usize)) {
-                let ask = Ask {
-                    prompt: prompt.clone(),
-                    sample: 0,
-                    parameters: parameters.clone(),
-                };
-                for key in keys {
-                    if answered.contains(&key.id()) {
-                        estimate.answered += 1;
-                        continue;
-                    }
-                    estimate.requests += 1;
-                    estimate.input_tokens += ask.prompt_bytes().div_ceil(BYTES_OF_A_TOKEN);
-                    estimate.output_tokens += output;
+        let ids: Vec<String> = asks.iter().map(|ask| ask.prompt.id.clone()).collect();
+        let keys = super::harvest::keys(&ids, samples, &one.key, &parameters);
+        let answered = self.store.answered(&keys).await?;
+        let estimate = &mut one.estimate;
+        for (ask, keys) in asks.iter().zip(keys.chunks(samples as usize)) {
+            for key in keys {
+                if answered.contains(&key.id()) {
+                    estimate.answered += 1;
+                    continue;
                 }
+                estimate.requests += 1;
+                estimate.input_tokens += ask.prompt_bytes().div_ceil(BYTES_OF_A_TOKEN);
+                estimate.output_tokens += output;
             }
         }
+        Ok(())
+    }
+
+    /// What the counts come to in money and time.
+    async fn estimated(&self, one: Estimating<'_>) -> anyhow::Result<Estimate> {
+        let Estimating {
+            section,
+            key,
+            mut estimate,
+        } = one;
         if let Some(price) = section.price() {
             let most = price.cost(estimate.input_tokens, 0, estimate.output_tokens);
             estimate.usd = Some(usd(most));
             estimate.spent_usd = usd(self.store.cost_of(&key).await?);
         }
-        Ok(())
+        estimate.seconds = seconds(&section.limits.limits(), &estimate);
+        Ok(estimate)
     }
 
     /// What the answers of a local teacher are kept under, without loading it.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::suite::SuiteAnswers;
-use super::{Drawn, Finished, Pipeline, curate, material::DrawnSuite, train};
+use super::{Drawn, Finished, Pipeline, curate, drawing::DrawnSuite, train};
 use crate::progress::StageBar;
 use crate::recipe::EvaluateSection;
 use crate::report;

@@ -71,14 +71,10 @@ impl Pipeline {
             .chat_template
             .as_ref()
             .context("the student has no chat template")?;
-        let prompts = &self.drawn().await?.prompts;
         let mut probes: Vec<String> = AWKWARD.map(str::to_owned).to_vec();
-        probes.extend(
-            prompts
-                .iter()
-                .take(PROBES)
-                .map(|prompt| prompt.input.clone()),
-        );
+        if let Some(prompts) = &self.drawn().await?.prompts {
+            probes.extend(prompts.first_inputs(PROBES)?);
+        }
         let facts = self.card_facts(evaluated)?;
         let exported = tokio::task::block_in_place(|| {
             export(

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use limbeck_store::{ContentIds, FinishReason, Prompt, SamplingParameters, TraceKey, id_bytes};
-use limbeck_teacher::wire::WireRequest;
-use limbeck_teacher::{Ask, HarvestError, HarvestPlan, HarvestSummary, harvest};
+use limbeck_store::{ContentIds, FinishReason, SamplingParameters, TraceKey};
+use limbeck_teacher::{HarvestError, HarvestPlan, HarvestSummary, harvest};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::prompts::DrawnPrompts;
 use super::teacher::Loaded;
-use super::{Drawn, Finished, Interrupted, Pipeline};
+use super::{Finished, Interrupted, Pipeline};
 use crate::printer::WithHint;
 use crate::progress::adapters::HarvestBar;
 
@@ -26,7 +27,7 @@ pub struct Outcome {
     /// Prompts: a row in two phrasings is two.
     pub prompts: usize,
     /// Ids of the answers, in the order of the prompts.
-    pub traces: Vec<String>,
+    pub traces: ContentIds,
     /// How many of the answers came by file.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub imported: usize,
@@ -87,8 +88,9 @@ impl Pipeline {
         if let Some(outcome) = done {
             return Ok(Finished { dir, outcome });
         }
+        let work = self.ask_everything(revision);
         let outcome = self
-            .recorded("harvest", &dir, self.ask_everything(revision))
+            .recorded_as("harvest", &dir, work, Outcome::summary)
             .await?;
         Ok(Finished { dir, outcome })
     }
@@ -121,23 +123,23 @@ impl Pipeline {
         let drawn = self.drawn().await?;
         let mut outcome = Outcome {
             rows: drawn.rows,
-            items: drawn.items,
-            prompts: drawn.prompts.len(),
             revision,
             notes: drawn.notes.clone(),
             ..Outcome::default()
         };
         let mut facts = Vec::new();
-        if let Some(file) = &material.prompts {
+        if let (Some(file), Some(prompts)) = (&material.prompts, &drawn.prompts) {
             outcome.source_sha256.clone_from(&file.sha256);
-            facts = self.ask_prompts(drawn, &mut outcome).await?;
+            outcome.items = prompts.items();
+            outcome.prompts = prompts.len();
+            facts = self.ask_prompts(prompts, &mut outcome).await?;
         }
         for (section, files) in self.recipe.imports().iter().zip(&material.imports) {
             let imported = self.import(section, files).await?;
             outcome.imported += imported.traces.len();
             outcome.imported_sha256.push(files.0.sha256.clone());
             outcome.prompts += imported.prompts;
-            outcome.traces.extend(imported.traces);
+            outcome.traces.append(&imported.traces);
             outcome.notes.extend(imported.notes);
             facts.push(imported.teacher);
         }
@@ -150,22 +152,25 @@ impl Pipeline {
     /// Asks about all that was drawn; who was asked.
     async fn ask_prompts(
         &self,
-        drawn: &Drawn,
+        prompts: &DrawnPrompts,
         outcome: &mut Outcome,
     ) -> anyhow::Result<Vec<super::teacher::Facts>> {
-        if drawn.prompts.is_empty() {
+        if prompts.len() == 0 {
             anyhow::bail!(
                 "no prompt is left to ask; look at `where` and at the size of the suites"
             );
         }
         let teachers = self.load_teachers().await?;
         let samples = self.recipe.harvest()?.samples;
-        let (asked, failed) = self
-            .ask("harvest", &teachers, &drawn.prompts, samples)
-            .await?;
+        let ids = self.keep_prompts(prompts, &teachers).await?;
+        let (asked, failed) = self.ask("harvest", &teachers, &ids, samples).await?;
         for teacher in &teachers {
-            let ids = self.answers(teacher, &drawn.prompts, samples).await?;
-            outcome.traces.extend(ids.into_iter().flatten());
+            let traces = &mut outcome.traces;
+            self.answers(teacher, &ids, samples, |id| match id {
+                Some(id) => Ok(traces.push(&id)?),
+                None => Ok(()),
+            })
+            .await?;
         }
         outcome.asking = asked;
         outcome.asked_now = asked.answers;
@@ -173,31 +178,20 @@ impl Pipeline {
         Ok(teachers.into_iter().map(|teacher| teacher.facts).collect())
     }
 
-    /// Asks `teachers` about `prompts`, side by side, each within its own limits; what the store has is not asked
-    /// again. Also says how many questions got no answer.
+    /// Asks `teachers` about `prompts` of the store, side by side, each within its own limits; what is answered there is
+    /// not asked again. Also says how many questions got no answer.
     pub(super) async fn ask(
         &self,
         label: &str,
         teachers: &[Loaded],
-        prompts: &Arc<[Prompt]>,
+        prompts: &Arc<ContentIds>,
         samples: u32,
     ) -> anyhow::Result<(Asked, u64)> {
         let parameters = self.recipe.harvest()?.parameters();
-        for teacher in teachers {
-            check_questions(teacher, prompts, &parameters)?;
-        }
-        let mut ids = Vec::with_capacity(prompts.len());
-        for prompts in prompts.chunks(CHUNK) {
-            self.store.add_prompts(prompts).await?;
-            for prompt in prompts {
-                ids.push(id_bytes(&prompt.id)?);
-            }
-        }
-        let ids = Arc::new(ContentIds::from(ids));
         limbeck_student::evaluate::reset_peak_resident();
         let harvests = teachers.iter().map(|teacher| {
             let plan = HarvestPlan {
-                prompts: ids.clone(),
+                prompts: prompts.clone(),
                 samples,
                 parameters: parameters.clone(),
                 truncated_max_tokens: teacher.section.truncated_max_tokens(),
@@ -245,27 +239,27 @@ impl Pipeline {
         Ok((total, failed + erased))
     }
 
-    /// The ids of the answers of `teacher`, prompt by prompt; `None` where there is none. Of an answer that was cut off
-    /// and asked for again, the second.
+    /// Hands out the ids of the answers of `teacher`, prompt by prompt; `None` where there is none. Of an answer that was
+    /// cut off and asked for again, the second.
     pub(super) async fn answers(
         &self,
         teacher: &Loaded,
-        prompts: &[Prompt],
+        prompts: &ContentIds,
         samples: u32,
-    ) -> anyhow::Result<Vec<Option<String>>> {
+        mut each: impl FnMut(Option<String>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let parameters = self.recipe.harvest()?.parameters();
         let larger = teacher.section.truncated_max_tokens().map(|max_tokens| {
             let mut larger = parameters.clone();
             larger.max_tokens = max_tokens;
             larger
         });
-        let mut ids = Vec::with_capacity(prompts.len() * samples as usize);
         for prompts in prompts.chunks(CHUNK) {
-            let first = keys(prompts, samples, &teacher.key(), &parameters);
+            let first = keys(&prompts, samples, &teacher.key(), &parameters);
             let ended = self.store.finish_reasons(&first).await?;
             let second = match &larger {
                 Some(larger) => {
-                    let keys = keys(prompts, samples, &teacher.key(), larger);
+                    let keys = keys(&prompts, samples, &teacher.key(), larger);
                     let answered = self.store.answered(&keys).await?;
                     keys.iter()
                         .map(TraceKey::id)
@@ -276,46 +270,15 @@ impl Pipeline {
             };
             for (key, second) in first.iter().zip(second) {
                 let id = key.id();
-                ids.push(match ended.get(&id) {
+                each(match ended.get(&id) {
                     Some(FinishReason::Length) => second.or(Some(id)),
                     Some(_) => Some(id),
                     None => None,
-                });
+                })?;
             }
         }
-        Ok(ids)
+        Ok(())
     }
-}
-
-/// Everything that a service would refuse is found before anything is sent and paid for.
-fn check_questions(
-    teacher: &Loaded,
-    prompts: &[Prompt],
-    parameters: &SamplingParameters,
-) -> anyhow::Result<()> {
-    let Some(preset) = teacher.section.preset() else {
-        return Ok(());
-    };
-    for prompt in prompts {
-        let ask = Ask {
-            prompt: prompt.clone(),
-            sample: 0,
-            parameters: parameters.clone(),
-        };
-        if let Err(error) = WireRequest::build(preset, &teacher.section.model, &ask, false) {
-            let hint = error.hint().map(str::to_owned);
-            let context = format!(
-                "row {} of `{}` cannot be asked of the teacher `{}`",
-                prompt.row, prompt.source, teacher.facts.name
-            );
-            let error = Err::<(), _>(anyhow::Error::new(error).context(context));
-            return match hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            };
-        }
-    }
-    Ok(())
 }
 
 /// What a person can do about a harvest that could not go on.
@@ -325,6 +288,19 @@ fn with_its_hint(error: HarvestError) -> anyhow::Error {
     match hint {
         Some(hint) => Err::<(), _>(error).hint(hint).expect_err("an error"),
         None => error,
+    }
+}
+
+impl Outcome {
+    /// All but the ids of the answers, which the stage's folder has: there may be a million of them.
+    fn summary(&self) -> serde_json::Result<Value> {
+        let without = Self {
+            traces: ContentIds::default(),
+            ..self.clone()
+        };
+        let mut summary = serde_json::to_value(without)?;
+        summary["traces"] = self.traces.len().into();
+        Ok(summary)
     }
 }
 
@@ -339,15 +315,15 @@ impl Asked {
     }
 }
 
-/// What the answers are kept under, prompt by prompt.
+/// What the answers to these prompts are kept under, prompt by prompt.
 pub(super) fn keys(
-    prompts: &[Prompt],
+    prompts: &[String],
     samples: u32,
     teacher: &str,
     parameters: &SamplingParameters,
 ) -> Vec<TraceKey> {
-    let key = |prompt: &Prompt, sample| TraceKey {
-        prompt_id: prompt.id.clone(),
+    let key = |prompt: &String, sample| TraceKey {
+        prompt_id: prompt.clone(),
         sample,
         teacher: teacher.to_owned(),
         parameters: parameters.clone(),

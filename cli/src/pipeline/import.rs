@@ -1,26 +1,24 @@
 //! Answers of a recipe's `[[import]]`: brought into the store like those that are asked for, each with its receipt.
 
-use limbeck_store::Imported;
+use limbeck_store::{ContentIds, Imported};
 use tokio::sync::mpsc;
 
-use super::material::near_note;
+use super::drawing::near_note;
 use super::teacher::Facts;
 use super::{Interrupted, Pipeline};
 use crate::import::ImportFile;
 use crate::recipe::ImportSection;
 use crate::sources::Fetched;
-use crate::table::{NearIndex, RowProblem};
+use crate::table::{NearIndex, Problems};
 use crate::text::grouped;
 
 /// Batches that are read ahead of the store.
 const READ_AHEAD: usize = 2;
-/// Malformed rows that are named one by one.
-const NAMED: usize = 5;
 
 /// What came of one file.
 pub(super) struct FromFile {
     /// Ids of the answers, in the order of the rows.
-    pub(super) traces: Vec<String>,
+    pub(super) traces: ContentIds,
     /// Different questions among them.
     pub(super) prompts: usize,
     /// What a reader of the report must know.
@@ -32,7 +30,7 @@ pub(super) struct FromFile {
 /// Rows that did not become answers.
 #[derive(Default)]
 struct LeftOut {
-    malformed: Vec<RowProblem>,
+    malformed: Problems,
     near_suite: usize,
 }
 
@@ -60,16 +58,17 @@ impl Pipeline {
             .options
             .limit
             .map_or(usize::MAX, |limit| limit as usize);
-        let mut traces: Vec<String> = Vec::new();
-        let mut prompts = std::collections::HashSet::new();
+        let (mut traces, mut prompts) = (ContentIds::default(), ContentIds::default());
         while traces.len() < most
             && !self.cancel.is_cancelled()
             && let Some(mut batch) = batches.recv().await
         {
             batch.truncate(most - traces.len());
-            traces.extend(self.store.import(&batch).await?.traces);
+            for id in self.store.import(&batch).await?.traces {
+                traces.push(&id)?;
+            }
             for row in &batch {
-                prompts.insert(row.prompt().id.clone());
+                prompts.push(&row.prompt().id)?;
             }
             bar.set_position(traces.len() as u64);
         }
@@ -90,7 +89,7 @@ impl Pipeline {
         ));
         Ok(FromFile {
             traces,
-            prompts: prompts.len(),
+            prompts: prompts.distinct(),
             notes,
             teacher: teacher(section),
         })
@@ -125,15 +124,14 @@ impl Pipeline {
         left_out: &LeftOut,
     ) -> Vec<String> {
         let mut notes = Vec::new();
-        for problem in left_out.malformed.iter().take(NAMED) {
+        for problem in &left_out.malformed.first {
             self.printer
                 .warning(format_args!("{}; it is left out", file.malformed(problem)));
         }
-        if !left_out.malformed.is_empty() {
+        if left_out.malformed.count > 0 {
             notes.push(format!(
                 "{} malformed rows of `{}` were left out.",
-                left_out.malformed.len(),
-                section.source
+                left_out.malformed.count, section.source
             ));
         }
         if left_out.near_suite > 0 {
@@ -149,14 +147,14 @@ fn read(
     near: &NearIndex,
     to: &mpsc::Sender<Vec<Imported>>,
 ) -> anyhow::Result<LeftOut> {
-    let mut malformed = Vec::new();
+    let mut malformed = Problems::default();
     let near_suite = std::cell::Cell::new(0);
     let is_far = |row: &Imported| {
         let is_near = near.is_near(&limbeck_store::normalise(&row.prompt().input));
         near_suite.set(near_suite.get() + usize::from(is_near));
         !is_near
     };
-    file.send(to, is_far, |problem| malformed.push(problem))?;
+    file.send(to, is_far, |problem| malformed.add(problem))?;
     Ok(LeftOut {
         malformed,
         near_suite: near_suite.get(),

@@ -1,23 +1,14 @@
-//! What the stages work on: the files that the recipe names, and the prompts and suites drawn from them.
+//! What the stages work on: the files that the recipe names.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context;
-use limbeck_store::Prompt;
-use limbeck_student::evaluate::Metric;
 use serde_json::{Value, json};
 
 use super::Pipeline;
 use crate::progress::adapters::FetchBar;
-use crate::recipe::{
-    Asking, EvaluateSection, HarvestSection, PhrasingSection, PromptTable, SourceTable,
-};
+use crate::recipe::{Asking, SourceTable};
 use crate::sources::{Fetched, Source};
-use crate::table::{
-    Draw, Expression, Item, Items, NearIndex, Table, Template, draw_prompts, draw_suite,
-};
 
 /// Files on this machine, with their digests.
 pub struct Material {
@@ -32,30 +23,6 @@ pub struct Material {
     pub suites: Vec<Fetched>,
     /// How the teacher is asked.
     pub asking: Asking,
-}
-
-/// Prompts and suites.
-pub struct Drawn {
-    /// Everything that is asked, in all phrasings.
-    pub prompts: Arc<[Prompt]>,
-    /// Rows that are asked about.
-    pub items: usize,
-    /// Rows of the source that pass the filter.
-    pub rows: usize,
-    /// In the recipe's order.
-    pub suites: Vec<DrawnSuite>,
-    /// The suites' rows, to keep what is near them away from training.
-    pub near: NearIndex,
-    /// What a reader of the report must know about the draw.
-    pub notes: Vec<String>,
-}
-
-/// The rows of one suite.
-pub struct DrawnSuite {
-    /// What the teacher is asked about each row, in the main phrasing.
-    pub prompts: Arc<[Prompt]>,
-    /// The right answer to each row; `None` where the metric needs none.
-    pub expected: Option<Vec<String>>,
 }
 
 impl Material {
@@ -163,216 +130,6 @@ impl Material {
             .get(name)
             .with_context(|| format!("the teacher `{name}` was not fetched"))
     }
-
-    /// Draws the suites, takes them and what is near them out of the prompts, and draws those.
-    pub fn draw(&self, run: &Pipeline) -> anyhow::Result<Drawn> {
-        let mut notes = Vec::new();
-        let (suites, near) = self.draw_suites(run, &mut notes)?;
-        let mut drawn = Drawn {
-            prompts: Vec::new().into(),
-            items: 0,
-            rows: 0,
-            suites,
-            near,
-            notes,
-        };
-        let harvest = run.recipe.harvest()?;
-        if let (Some(table), Some(file)) = (&harvest.prompts, &self.prompts) {
-            self.draw_prompts(run, table, file, &mut drawn)?;
-        }
-        Ok(drawn)
-    }
-
-    fn draw_suites(
-        &self,
-        run: &Pipeline,
-        notes: &mut Vec<String>,
-    ) -> anyhow::Result<(Vec<DrawnSuite>, NearIndex)> {
-        let mut near = NearIndex::default();
-        let mut suites = Vec::new();
-        for (section, file) in run.recipe.evaluations().iter().zip(&self.suites) {
-            let items = self.items(run, &section.suite, file, notes)?;
-            let drawn = draw_suite(items.items, &limited(section.suite.draw(), run))?;
-            for item in &drawn {
-                near.add(&item.key);
-            }
-            suites.push(self.suite(run, section, &drawn)?);
-        }
-        Ok((suites, near))
-    }
-
-    fn draw_prompts(
-        &self,
-        run: &Pipeline,
-        table: &PromptTable,
-        file: &Fetched,
-        drawn: &mut Drawn,
-    ) -> anyhow::Result<()> {
-        let items = self.items(run, table, file, &mut drawn.notes)?;
-        drawn.rows = items.items.len();
-        let none = NearIndex::default();
-        let near = if table.exclude_near {
-            &drawn.near
-        } else {
-            &none
-        };
-        let pool = draw_prompts(items.items, near, &limited(table.draw(), run))?;
-        if pool.near_suite > 0 {
-            drawn.notes.push(near_note(pool.near_suite, "rows"));
-        }
-        let harvest = run.recipe.harvest()?;
-        drawn.prompts = self.prompts_of(harvest, table, &pool.items)?.into();
-        drawn.items = pool.items.len();
-        Ok(())
-    }
-
-    fn items(
-        &self,
-        run: &Pipeline,
-        section: &impl SourceTable,
-        file: &Fetched,
-        notes: &mut Vec<String>,
-    ) -> anyhow::Result<Items> {
-        let name = section.source();
-        let format = section.format().or_else(|| {
-            crate::table::Format::of(Path::new(
-                &Source::parse(name)
-                    .map(|s| s.file_name())
-                    .unwrap_or_default(),
-            ))
-        });
-        let table = Table::read(&file.path, format, run.options.strict)?;
-        self.asking
-            .require(&table.columns)
-            .with_context(|| format!("`{name}` does not have what the recipe's templates need"))?;
-        let filter = section.filter().map(Expression::compile).transpose()?;
-        let malformed = table.problems.clone();
-        let items = Items::of(table, filter.as_ref(), |columns| self.asking.input(columns))
-            .with_context(|| format!("no row of `{name}` can be used"))?;
-        let problems = malformed.len() + items.problems.len();
-        for problem in malformed.iter().chain(&items.problems).take(5) {
-            run.printer
-                .warning(format_args!("`{name}`, {problem}; it is skipped"));
-        }
-        if problems > 0 {
-            let note = format!("{problems} malformed rows of `{name}` were skipped.");
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-        }
-        if run.options.strict
-            && let Some(problem) = items.problems.first()
-        {
-            anyhow::bail!("`{name}`, {problem}");
-        }
-        Ok(items)
-    }
-
-    fn suite(
-        &self,
-        run: &Pipeline,
-        section: &EvaluateSection,
-        items: &[Item],
-    ) -> anyhow::Result<DrawnSuite> {
-        let teacher = run.recipe.suites_teacher()?;
-        let expected = match section.metric {
-            // Without a teacher that answers the suite, the file has what the student is scored on.
-            Metric::Accuracy | Metric::NatsPerByte
-                if section.metric == Metric::Accuracy || teacher.is_none() =>
-            {
-                let template = Template::compile(&section.suite.expected)?;
-                let answers = items.iter().map(|item| Ok(template.render(&item.columns)?));
-                Some(answers.collect::<anyhow::Result<Vec<String>>>()?)
-            }
-            _ => None,
-        };
-        let harvest = run.recipe.harvest()?;
-        check_expected(harvest, section, expected.as_deref())?;
-        let main = &self.asking.phrasings[..1];
-        let prompts = Self::ask(main, &section.suite, items)?;
-        Ok(DrawnSuite {
-            prompts: prompts.into(),
-            expected,
-        })
-    }
-
-    /// Every phrasing of every item: the main one first, then those that are asked about a sample.
-    fn prompts_of(
-        &self,
-        harvest: &HarvestSection,
-        table: &PromptTable,
-        items: &[Item],
-    ) -> anyhow::Result<Vec<Prompt>> {
-        let (main, others) = self.asking.phrasings.split_at(1);
-        let mut prompts = Self::ask(main, table, items)?;
-        for (phrasing, section) in others.iter().zip(&harvest.phrasing) {
-            let chosen = draw_suite(items.to_vec(), &sample_of(table, section))?;
-            prompts.extend(Self::ask(std::slice::from_ref(phrasing), table, &chosen)?);
-        }
-        Ok(prompts)
-    }
-
-    fn ask(
-        phrasings: &[crate::recipe::Phrasing],
-        source: &impl SourceTable,
-        items: &[Item],
-    ) -> anyhow::Result<Vec<Prompt>> {
-        let mut prompts = Vec::with_capacity(items.len() * phrasings.len());
-        for phrasing in phrasings {
-            for item in items {
-                let body = phrasing
-                    .ask(&item.columns)
-                    .with_context(|| format!("`{}`, row {}", source.source(), item.row))?;
-                let mut prompt =
-                    Prompt::new(body, &item.input, &phrasing.name, source.source(), item.row);
-                prompt.license = source.license().map(str::to_owned);
-                prompts.push(prompt);
-            }
-        }
-        Ok(prompts)
-    }
-}
-
-/// What the report says of rows that are too near a suite.
-pub(super) fn near_note(count: usize, what: &str) -> String {
-    format!(
-        "{count} {what} were kept away from training because they are, or nearly are, in an evaluation suite."
-    )
-}
-
-fn sample_of(table: &PromptTable, phrasing: &PhrasingSection) -> Draw {
-    Draw {
-        sample: phrasing.sample.map(|sample| sample as usize),
-        seed: table.seed,
-        balance: None,
-        shuffle: false,
-    }
-}
-
-/// Labels of people that are none of the choices would count as wrong for everybody.
-fn check_expected(
-    harvest: &HarvestSection,
-    section: &EvaluateSection,
-    expected: Option<&[String]>,
-) -> anyhow::Result<()> {
-    let (Some(choices), Some(expected)) = (&harvest.choices, expected) else {
-        return Ok(());
-    };
-    match expected.iter().find(|answer| !choices.contains(answer)) {
-        Some(answer) => anyhow::bail!(
-            "the suite `{}` expects `{answer}`, which is none of the choices {choices:?}",
-            section.name
-        ),
-        None => Ok(()),
-    }
-}
-
-fn limited(mut draw: Draw, run: &Pipeline) -> Draw {
-    if let Some(limit) = run.options.limit {
-        let limit = limit as usize;
-        draw.sample = Some(draw.sample.map_or(limit, |sample| sample.min(limit)));
-    }
-    draw
 }
 
 async fn fetch_table(run: &Pipeline, table: &impl SourceTable) -> anyhow::Result<Fetched> {

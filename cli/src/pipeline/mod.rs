@@ -5,6 +5,7 @@
 //! before it among its inputs, so a change anywhere redoes what follows it and nothing else.
 
 mod curate;
+mod drawing;
 pub mod estimate;
 mod evaluate;
 mod export;
@@ -13,6 +14,7 @@ mod import;
 mod labelling;
 mod ledgered;
 mod material;
+mod prompts;
 mod report;
 mod suite;
 pub mod teacher;
@@ -35,7 +37,8 @@ use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::sources::Cache;
 
-use material::{Drawn, Material};
+use drawing::Drawn;
+use material::Material;
 use workdir::{StageDir, Workdir, write_whole};
 
 /// How far down the road to go.
@@ -219,6 +222,18 @@ impl Pipeline {
         dir: &StageDir,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
+        self.recorded_as(name, dir, work, |outcome| serde_json::to_value(outcome))
+            .await
+    }
+
+    /// The same; `summary` is what the list says of the outcome.
+    async fn recorded_as<T: Serialize>(
+        &self,
+        name: &'static str,
+        dir: &StageDir,
+        work: impl Future<Output = anyhow::Result<T>>,
+        summary: impl FnOnce(&T) -> serde_json::Result<serde_json::Value>,
+    ) -> anyhow::Result<T> {
         if self.options.only_look {
             return Err(NotDone.into());
         }
@@ -232,7 +247,7 @@ impl Pipeline {
             .await
             .with_context(|| format!("the stage `{name}` did not end well"));
         let (status, summary) = match &result {
-            Ok(outcome) => (RunStatus::Finished, serde_json::to_value(outcome)?),
+            Ok(outcome) => (RunStatus::Finished, summary(outcome)?),
             Err(error) if error.is::<Interrupted>() => {
                 (RunStatus::Interrupted, serde_json::Value::Null)
             }

@@ -4,8 +4,8 @@
 use limbeck_store::{FinishReason, TraceRecord};
 use serde::{Deserialize, Serialize};
 
+use super::drawing::DrawnSuite;
 use super::harvest::Asked;
-use super::material::DrawnSuite;
 use super::{Finished, Pipeline};
 
 /// The answers to all suites.
@@ -49,8 +49,14 @@ impl Pipeline {
         let mut suites: Vec<SuiteAnswers> = Vec::new();
         for suite in &drawn.suites {
             let asked = std::slice::from_ref(&teacher);
-            let (asking, _) = self.ask("ask suite", asked, &suite.prompts, 1).await?;
-            let traces = self.answers(&teacher, &suite.prompts, 1).await?;
+            let ids = self.keep_suite(&suite.prompts, asked).await?;
+            let (asking, _) = self.ask("ask suite", asked, &ids, 1).await?;
+            let mut traces = Vec::with_capacity(ids.len());
+            self.answers(&teacher, &ids, 1, |id| {
+                traces.push(id);
+                Ok(())
+            })
+            .await?;
             suites.push(SuiteAnswers { traces, asking });
         }
         Ok(Outcome { suites })

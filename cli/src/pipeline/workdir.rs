@@ -5,8 +5,8 @@
 //! the stage may go on with. What people look for under a fixed name (`student`, `export`) is a link that is switched
 //! to the newest folder in one step.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -130,7 +130,9 @@ impl StageDir {
 
     /// What the stage wrote when it was done; `None` when it never was, or when the file is not of this form.
     pub fn outcome<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&fs::read(self.join(OUTCOME)).ok()?).ok()
+        // Read and written piece by piece: an outcome may name a million answers.
+        let file = File::open(self.join(OUTCOME)).ok()?;
+        serde_json::from_reader(BufReader::new(file)).ok()
     }
 
     /// Makes a stage that is done unfinished again, so that it can go on; returns what it had found.
@@ -147,8 +149,15 @@ impl StageDir {
 
     /// Marks the stage as done.
     pub fn finish<T: Serialize>(&self, outcome: &T) -> anyhow::Result<()> {
-        let text = serde_json::to_vec_pretty(outcome)?;
-        Ok(write_whole(&self.join(OUTCOME), &text)?)
+        let path = self.join(OUTCOME);
+        let write = || {
+            whole_file::write_with(&path, |file| {
+                let mut file = BufWriter::new(file);
+                serde_json::to_writer_pretty(&mut file, outcome)?;
+                file.flush()
+            })
+        };
+        Ok(write().map_err(WorkdirError::at(&path))?)
     }
 }
 

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use asking::{Asking, Phrasing};
 pub use diagnostic::nearest;
 pub use error::RecipeError;
-pub use harvest::{HarvestSection, PhrasingSection};
+pub use harvest::HarvestSection;
 pub use import::ImportSection;
 pub use learning::{CurateSection, Init, StudentSection, TokenizerChoice, TrainSection};
 pub use measuring::{DeviceSection, EvaluateSection, ExportSection};

@@ -1,45 +1,15 @@
 //! Suites and prompts out of rows: seeded, and the same for the same rows in any order and company.
 //!
 //! A row is drawn by a hash of its text and the seed, not by its place, so that rows added or removed elsewhere in a
-//! file leave most of the sample as it was, and what was harvested stays useful.
+//! file leave most of the sample as it was, and what was harvested stays useful. The texts themselves are not kept:
+//! there may be a million of them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use limbeck_store::normalise;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::near::NearIndex;
-use super::template::{Expression, TemplateError};
-use super::{RowProblem, Table};
-
-/// A row with the text that the student sees.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Item {
-    /// The row's number in its file.
-    pub row: u64,
-    /// The row's values.
-    pub columns: Map<String, Value>,
-    /// The bare text.
-    pub input: String,
-    /// The text [normalised](limbeck_store::normalise()): what duplicates have in common.
-    pub key: String,
-}
-
-/// The rows of a table that pass its filter.
-#[derive(Clone, Debug, Default)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the items beside what did not become one"
-)]
-pub struct Items {
-    /// In the order of the file.
-    pub items: Vec<Item>,
-    /// Rows on which the filter or the input's template failed.
-    pub problems: Vec<RowProblem>,
-    /// Rows whose input is empty, for example a message that was nothing but a link.
-    pub empty: usize,
-}
+use super::template::TemplateError;
 
 /// How many rows are taken, and which.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,138 +25,123 @@ pub struct Draw {
     pub shuffle: bool,
 }
 
-/// What prompts are made of.
-#[derive(Clone, Debug, Default)]
-pub struct PromptPool {
-    /// The rows drawn.
-    pub items: Vec<Item>,
+/// Stands for a value in rows that lack the column to balance.
+const NO_VALUE: u32 = u32::MAX;
+
+/// A row that may be drawn, without what it holds.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    /// The hash by which it is drawn: the same for the same text, and for no other.
+    rank: [u8; 32],
+    row: u64,
+    /// Which value it has in the column to balance.
+    value: u32,
+    is_near: bool,
+}
+
+/// The rows of which some are drawn.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    draw: Draw,
+    rows: Vec<Candidate>,
+    /// The values of the column to balance, as JSON text: 1 and "1" are different values.
+    values: HashMap<String, u32>,
+}
+
+/// The rows that were drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrawnRows {
+    /// In the order of the file: the row's number, and how many were drawn before it.
+    rows: Vec<(u64, u32)>,
+    shuffle: bool,
     /// Rows left out because they are, or nearly are, in a suite.
     pub near_suite: usize,
 }
 
-impl Items {
-    /// Filters a table and gives each row its input. Fails where no row can pass: a column that the filter needs is
-    /// missing, or the filter or the input fails on every row.
-    pub fn of(
-        table: Table,
-        filter: Option<&Expression>,
-        input: impl Fn(&Map<String, Value>) -> Result<String, TemplateError>,
-    ) -> Result<Self, TemplateError> {
-        let mut found = Self::default();
-        let mut first_error = None;
-        let mut worked = false;
-        let passes = passes(&table, filter)?;
-        for (row, passes) in table.rows.into_iter().zip(passes) {
-            let text = match passes {
-                Ok(false) => {
-                    worked = true;
-                    continue;
-                }
-                Ok(true) => input(&row.columns),
-                Err(error) => Err(error),
-            };
-            match text {
-                Ok(input) => {
-                    worked = true;
-                    found.push(row.number, row.columns, input);
-                }
-                // A branch that the recipe's check did not reach; it will not work on any other row either.
-                Err(error @ TemplateError::Syntax { .. }) => return Err(error),
-                Err(error) => {
-                    let message = error.to_string();
-                    first_error.get_or_insert(error);
-                    found.problems.push(RowProblem {
-                        row: row.number,
-                        message,
-                    });
-                }
-            }
-        }
-        match first_error {
-            Some(error) if !worked => Err(error),
-            _ => Ok(found),
+/// One of the rows that were drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrawnRow {
+    /// Its number in the file.
+    pub number: u64,
+    /// How many are used before it.
+    pub place: usize,
+    /// How many were drawn before it: a smaller sample of the same rows holds those with the smaller numbers.
+    pub drawn: usize,
+}
+
+impl Candidates {
+    /// None yet.
+    pub fn new(draw: Draw) -> Self {
+        Self {
+            draw,
+            rows: Vec::new(),
+            values: HashMap::new(),
         }
     }
 
-    fn push(&mut self, row: u64, columns: Map<String, Value>, input: String) {
-        let key = normalise(&input);
-        if key.is_empty() {
-            self.empty += 1;
-            return;
-        }
-        self.items.push(Item {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Adds a row. `key` is its text [normalised](limbeck_store::normalise()): what duplicates have in common.
+    pub fn add(&mut self, row: u64, key: &str, columns: &Map<String, Value>, is_near: bool) {
+        let column = self.draw.balance.as_ref();
+        let value = column.and_then(|column| columns.get(column));
+        let value = value.map_or(NO_VALUE, |value| {
+            let next = self.values.len() as u32;
+            *self.values.entry(value.to_string()).or_insert(next)
+        });
+        self.rows.push(Candidate {
+            rank: rank(key, self.draw.seed),
             row,
-            columns,
-            input,
-            key,
+            value,
+            is_near,
         });
     }
-}
 
-fn passes(
-    table: &Table,
-    filter: Option<&Expression>,
-) -> Result<Vec<Result<bool, TemplateError>>, TemplateError> {
-    match filter {
-        Some(filter) => {
-            filter.require(&table.columns)?;
-            filter.holds(table.rows.iter().map(|row| &row.columns))
+    /// Draws. A text that occurs twice counts once, and what is near a suite is left out. Fails if a row lacks the
+    /// column to balance.
+    pub fn draw(self) -> Result<DrawnRows, TemplateError> {
+        let Self { draw, rows, .. } = self;
+        let mut ranked = rows;
+        ranked.sort_unstable_by_key(|candidate| (candidate.rank, candidate.row));
+        ranked.dedup_by_key(|candidate| candidate.rank);
+        let unique = ranked.len();
+        ranked.retain(|candidate| !candidate.is_near);
+        let near_suite = unique - ranked.len();
+        if let Some(column) = &draw.balance {
+            balance(&mut ranked, column, draw.sample)?;
+        } else if let Some(sample) = draw.sample {
+            ranked.truncate(sample);
         }
-        None => Ok(vec![Ok(true); table.rows.len()]),
+        let numbered = ranked.iter().enumerate();
+        let mut rows = Vec::with_capacity(ranked.len());
+        rows.extend(numbered.map(|(drawn, candidate)| (candidate.row, drawn as u32)));
+        rows.sort_unstable();
+        Ok(DrawnRows {
+            rows,
+            shuffle: draw.shuffle,
+            near_suite,
+        })
     }
 }
 
-/// Draws an evaluation suite; a text that occurs twice counts once. Fails if an item lacks the column to balance.
-pub fn draw_suite(items: Vec<Item>, draw: &Draw) -> Result<Vec<Item>, TemplateError> {
-    take(first_of_each(items), draw)
-}
-
-/// Draws prompts from what is left once the suites, and what is near them, are taken out. Fails if an item lacks the
-/// column to balance.
-pub fn draw_prompts(
-    items: Vec<Item>,
-    suites: &NearIndex,
-    draw: &Draw,
-) -> Result<PromptPool, TemplateError> {
-    let unique = first_of_each(items);
-    let far: Vec<Item> = unique
-        .iter()
-        .filter(|item| !suites.is_near(&item.key))
-        .cloned()
-        .collect();
-    Ok(PromptPool {
-        near_suite: unique.len() - far.len(),
-        items: take(far, draw)?,
-    })
-}
-
-fn first_of_each(items: Vec<Item>) -> Vec<Item> {
-    let mut seen = HashSet::new();
-    items
-        .into_iter()
-        .filter(|item| seen.insert(item.key.clone()))
-        .collect()
-}
-
-/// An item with its rank in the draw and its place in the file.
-type Ranked = ([u8; 32], usize, Item);
-
-fn take(items: Vec<Item>, draw: &Draw) -> Result<Vec<Item>, TemplateError> {
-    let mut ranked: Vec<Ranked> = items
-        .into_iter()
-        .enumerate()
-        .map(|(place, item)| (rank(&item.key, draw.seed), place, item))
-        .collect();
-    ranked.sort_by_key(|(rank, place, _)| (*rank, *place));
-    if let Some(column) = &draw.balance {
-        ranked = balanced(ranked, column, draw.sample)?;
-    } else if let Some(sample) = draw.sample {
-        ranked.truncate(sample);
+impl DrawnRows {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
-    if !draw.shuffle {
-        ranked.sort_by_key(|(_, place, _)| *place);
+
+    /// In the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = DrawnRow> {
+        let rows = self.rows.iter().enumerate();
+        rows.map(|(index, &(number, drawn))| DrawnRow {
+            number,
+            place: if self.shuffle { drawn as usize } else { index },
+            drawn: drawn as usize,
+        })
     }
-    Ok(ranked.into_iter().map(|(_, _, item)| item).collect())
 }
 
 fn rank(key: &str, seed: u64) -> [u8; 32] {
@@ -196,35 +151,32 @@ fn rank(key: &str, seed: u64) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-fn balanced(
-    ranked: Vec<Ranked>,
+/// Keeps an equal share of each value.
+fn balance(
+    ranked: &mut Vec<Candidate>,
     column: &str,
     sample: Option<usize>,
-) -> Result<Vec<Ranked>, TemplateError> {
-    // A value's JSON text: 1 and "1" are different values.
-    let mut values = Vec::with_capacity(ranked.len());
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for (_, _, item) in &ranked {
-        let value = item.columns.get(column).ok_or_else(|| {
-            let row = item.row;
-            TemplateError::Row(format!("row {row} has no column `{column}` to balance"))
-        })?;
-        let value = value.to_string();
-        *counts.entry(value.clone()).or_default() += 1;
-        values.push(value);
+) -> Result<(), TemplateError> {
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    for Candidate { row, value, .. } in &*ranked {
+        if *value == NO_VALUE {
+            let message = format!("row {row} has no column `{column}` to balance");
+            return Err(TemplateError::Row(message));
+        }
+        *counts.entry(*value).or_default() += 1;
     }
     let rarest = counts.values().copied().min().unwrap_or(0);
     let share = match sample {
         Some(sample) => rarest.min(sample / counts.len().max(1)),
         None => rarest,
     };
-    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    let chosen = ranked.into_iter().zip(values).filter(|(_, value)| {
-        let taken = taken.entry(value.clone()).or_default();
+    let mut taken: BTreeMap<u32, usize> = BTreeMap::new();
+    ranked.retain(|candidate| {
+        let taken = taken.entry(candidate.value).or_default();
         *taken += 1;
         *taken <= share
     });
-    Ok(chosen.map(|(ranked, _)| ranked).collect())
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,21 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::HashSet;
+
+use limbeck_store::normalise;
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::table::{Row, Template};
+use crate::table::NearIndex;
+
+/// A row as a whole table holds it.
+#[derive(Clone, Debug, PartialEq)]
+struct Item {
+    row: u64,
+    columns: Map<String, Value>,
+    key: String,
+}
 
 fn items(texts: impl IntoIterator<Item = String>) -> Vec<Item> {
     let item = |(index, input): (usize, String)| {
@@ -12,26 +24,47 @@ fn items(texts: impl IntoIterator<Item = String>) -> Vec<Item> {
         } else {
             "negative"
         };
-        let columns = match json!({"text": input, "label": label}) {
-            Value::Object(columns) => columns,
-            _ => Map::new(),
-        };
         Item {
             row: index as u64 + 1,
-            columns,
+            columns: columns(&json!({"text": input, "label": label})),
             key: normalise(&input),
-            input,
         }
     };
     texts.into_iter().enumerate().map(item).collect()
+}
+
+fn columns(value: &Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
 }
 
 fn numbered(range: std::ops::Range<usize>) -> Vec<Item> {
     items(range.map(|n| format!("message number{n} of many")))
 }
 
-fn inputs(items: &[Item]) -> Vec<&str> {
-    items.iter().map(|item| item.input.as_str()).collect()
+fn drawn_from(items: &[Item], near: &NearIndex, draw: &Draw) -> Result<DrawnRows, TemplateError> {
+    let mut candidates = Candidates::new(draw.clone());
+    for item in items {
+        let is_near = near.is_near(&item.key);
+        candidates.add(item.row, &item.key, &item.columns, is_near);
+    }
+    candidates.draw()
+}
+
+fn drawn(items: &[Item], draw: &Draw) -> DrawnRows {
+    drawn_from(items, &NearIndex::default(), draw).unwrap()
+}
+
+/// The numbers of the rows, in the order in which they are used.
+fn in_order(rows: &DrawnRows) -> Vec<u64> {
+    let mut rows: Vec<DrawnRow> = rows.iter().collect();
+    rows.sort_by_key(|row| row.place);
+    assert!(rows.iter().map(|row| row.place).eq(0..rows.len()));
+    rows.iter().map(|row| row.number).collect()
+}
+
+fn keys(items: &[Item], rows: &DrawnRows) -> Vec<String> {
+    let key = |row: u64| items[row as usize - 1].key.clone();
+    in_order(rows).into_iter().map(key).collect()
 }
 
 fn sample(sample: usize, seed: u64) -> Draw {
@@ -44,39 +77,36 @@ fn sample(sample: usize, seed: u64) -> Draw {
 
 #[test]
 fn a_draw_repeats_and_another_seed_is_another_draw() {
-    let draw = |seed| draw_suite(numbered(0..1000), &sample(100, seed)).unwrap();
+    let draw = |seed| in_order(&drawn(&numbered(0..1000), &sample(100, seed)));
     let first = draw(1);
     assert_eq!(first, draw(1));
     assert_eq!(first.len(), 100);
     let second = draw(2);
-    let common = second.iter().filter(|item| first.contains(item)).count();
+    let common = second.iter().filter(|row| first.contains(row)).count();
     assert!(common < 30, "{common} of 100 are common");
     // In the order of the file.
-    assert!(first.is_sorted_by_key(|item| item.row));
+    assert!(first.is_sorted());
 }
 
 #[test]
 fn rows_added_elsewhere_change_little() {
-    let before = draw_suite(numbered(0..1000), &sample(100, 1)).unwrap();
-    let after = draw_suite(numbered(0..1100), &sample(100, 1)).unwrap();
-    let before = inputs(&before);
-    let kept = inputs(&after)
-        .iter()
-        .filter(|input| before.contains(input))
-        .count();
+    let (few, more) = (numbered(0..1000), numbered(0..1100));
+    let before = keys(&few, &drawn(&few, &sample(100, 1)));
+    let after = keys(&more, &drawn(&more, &sample(100, 1)));
+    let kept = after.iter().filter(|key| before.contains(key)).count();
     assert!(kept > 75, "{kept} of 100 are kept");
 }
 
 #[test]
 fn a_shuffled_draw_has_the_same_rows_in_another_order() {
-    let plain = draw_suite(numbered(0..100), &sample(50, 1)).unwrap();
+    let plain = in_order(&drawn(&numbered(0..100), &sample(50, 1)));
     let draw = Draw {
         shuffle: true,
         ..sample(50, 1)
     };
-    let mut shuffled = draw_suite(numbered(0..100), &draw).unwrap();
+    let mut shuffled = in_order(&drawn(&numbered(0..100), &draw));
     assert_ne!(plain, shuffled);
-    shuffled.sort_by_key(|item| item.row);
+    shuffled.sort_unstable();
     assert_eq!(plain, shuffled);
 }
 
@@ -88,11 +118,10 @@ fn values_get_equal_shares() {
             balance: Some("label".to_owned()),
             ..Draw::default()
         };
-        let items = draw_suite(numbered(0..100), &draw).unwrap();
-        let positive = items
-            .iter()
-            .filter(|item| item.columns["label"] == "positive");
-        (positive.count(), items.len())
+        let items = numbered(0..100);
+        let rows = in_order(&drawn(&items, &draw));
+        let is_positive = |row: &&u64| items[**row as usize - 1].columns["label"] == "positive";
+        (rows.iter().filter(is_positive).count(), rows.len())
     };
     assert_eq!(balanced(Some(40)), (20, 40));
     // There are 25 of the rarer one.
@@ -102,72 +131,133 @@ fn values_get_equal_shares() {
         balance: Some("lable".to_owned()),
         ..Draw::default()
     };
-    let error = draw_suite(numbered(0..3), &draw).unwrap_err().to_string();
-    assert!(error.contains("`lable`"), "{error}");
+    let error = drawn_from(&numbered(0..3), &NearIndex::default(), &draw).unwrap_err();
+    assert!(error.to_string().contains("`lable`"), "{error}");
 }
 
 #[test]
 fn prompts_keep_away_from_the_suites_and_from_each_other() {
-    let suite = items(["The parcel never came".to_owned()]);
     let mut near = NearIndex::default();
-    near.add(&suite[0].key);
+    near.add(&normalise("The parcel never came"));
     let texts = ["the parcel NEVER came!!", "All good", "all good.", "Thanks"];
-    let pool = draw_prompts(items(texts.map(str::to_owned)), &near, &Draw::default()).unwrap();
-    assert_eq!(inputs(&pool.items), ["All good", "Thanks"]);
-    assert_eq!(pool.near_suite, 1);
+    let items = items(texts.map(str::to_owned));
+    let rows = drawn_from(&items, &near, &Draw::default()).unwrap();
+    assert_eq!(in_order(&rows), [2, 4]);
+    assert_eq!(rows.near_suite, 1);
 }
 
-fn table(rows: &[Value]) -> Table {
-    let mut table = Table {
-        columns: vec!["text".to_owned(), "n".to_owned()],
-        ..Table::default()
-    };
-    for (index, row) in rows.iter().enumerate() {
-        table.rows.push(Row {
-            number: index as u64 + 1,
-            columns: row.as_object().unwrap().clone(),
-        });
+/// The same draw over a table that is held whole, step by step.
+mod whole {
+    use super::*;
+
+    pub fn draw(items: &[Item], near: &NearIndex, draw: &Draw) -> Option<(Vec<Item>, usize)> {
+        let mut seen = HashSet::new();
+        let unique = items.iter().filter(|item| seen.insert(item.key.clone()));
+        let unique: Vec<Item> = unique.cloned().collect();
+        let far = unique.iter().filter(|item| !near.is_near(&item.key));
+        let far: Vec<Item> = far.cloned().collect();
+        let near_suite = unique.len() - far.len();
+        let mut ranked: Vec<_> = far.into_iter().enumerate().collect();
+        ranked.sort_by_key(|(place, item)| (rank(&item.key, draw.seed), *place));
+        if let Some(column) = &draw.balance {
+            let lacks = |(_, item): &(usize, Item)| !item.columns.contains_key(column);
+            if ranked.iter().any(lacks) {
+                return None;
+            }
+            ranked = balanced(ranked, column, draw.sample);
+        } else if let Some(sample) = draw.sample {
+            ranked.truncate(sample);
+        }
+        if !draw.shuffle {
+            ranked.sort_by_key(|(place, _)| *place);
+        }
+        Some((
+            ranked.into_iter().map(|(_, item)| item).collect(),
+            near_suite,
+        ))
     }
-    table
+
+    fn balanced(
+        ranked: Vec<(usize, Item)>,
+        column: &str,
+        sample: Option<usize>,
+    ) -> Vec<(usize, Item)> {
+        let value = |item: &Item| item.columns[column].to_string();
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for (_, item) in &ranked {
+            *counts.entry(value(item)).or_default() += 1;
+        }
+        let rarest = counts.values().copied().min().unwrap_or(0);
+        let share = sample.map_or(rarest, |sample| rarest.min(sample / counts.len().max(1)));
+        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+        let mut chosen = ranked;
+        chosen.retain(|(_, item)| {
+            let taken = taken.entry(value(item)).or_default();
+            *taken += 1;
+            *taken <= share
+        });
+        chosen
+    }
 }
 
-fn of(rows: &[Value], filter: &str) -> Result<Items, TemplateError> {
-    let input = Template::compile("{{ text }}").unwrap();
-    let filter = Expression::compile(filter).unwrap();
-    Items::of(table(rows), Some(&filter), |columns| input.render(columns))
-}
-
-#[test]
-fn rows_are_filtered_and_those_that_fail_are_named() {
-    let rows = [
-        json!({"text": "a", "n": "1"}),
-        json!({"text": "b", "n": "x"}),
-        json!({"n": "1"}),
-        json!({"text": " ", "n": "1"}),
-        json!({"text": "c", "n": "0"}),
+fn some_items() -> impl Strategy<Value = Vec<Item>> {
+    let value = prop_oneof![
+        4 => Just(json!("a")), 2 => Just(json!("b")), 1 => Just(json!(1)), 1 => Just(json!("1")),
     ];
-    let items = of(&rows, "n|int > 0").unwrap();
-    assert_eq!(inputs(&items.items), ["a"]);
-    assert_eq!(items.empty, 1);
-    let problems: Vec<u64> = items.problems.iter().map(|problem| problem.row).collect();
-    assert_eq!(problems, [2, 3]);
-    assert_eq!(items.problems[1].message, "it has no column `text`");
+    let item = (0_u8..40, prop::option::weighted(0.98, value));
+    prop::collection::vec(item, 0..60).prop_map(|rows| {
+        let item = |(index, (text, label)): (usize, (u8, Option<Value>))| Item {
+            row: 3 * index as u64 + 1,
+            columns: label
+                .map(|label| ("label".to_owned(), label))
+                .into_iter()
+                .collect(),
+            key: format!("text {text}"),
+        };
+        rows.into_iter().enumerate().map(item).collect()
+    })
 }
 
-#[test]
-fn a_filter_that_cannot_work_is_an_error_and_one_that_matches_nothing_is_not() {
-    let rows = [
-        json!({"text": "a", "n": "x"}),
-        json!({"text": "b", "n": "y"}),
-    ];
-    assert!(of(&rows, "n|int > 0").is_err());
-    let error = of(&rows, "m == 1").unwrap_err();
-    assert!(
-        matches!(error, TemplateError::MissingColumn { .. }),
-        "{error:?}"
-    );
-    // Only a row takes this branch, and not the check of the recipe.
-    let error = of(&rows, "n == 'x' and text|shout == 'A'").unwrap_err();
-    assert!(matches!(error, TemplateError::Syntax { .. }), "{error:?}");
-    assert!(of(&rows, "n == 'z'").unwrap().items.is_empty());
+fn some_draw() -> impl Strategy<Value = Draw> {
+    let sample = prop::option::of(0_usize..50);
+    (sample, 0_u64..5, any::<bool>(), any::<bool>()).prop_map(|(sample, seed, balance, shuffle)| {
+        let balance = balance.then(|| "label".to_owned());
+        Draw {
+            sample,
+            seed,
+            balance,
+            shuffle,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_drawn_without_the_texts_is_what_a_whole_table_gives(
+        items in some_items(), draw in some_draw(), suite in prop::collection::vec(0_u8..40, 0..5), smaller in 0_usize..50,
+    ) {
+        let mut near = NearIndex::default();
+        for text in suite {
+            near.add(&format!("text {text}"));
+        }
+        let found = drawn_from(&items, &near, &draw);
+        let Some((expected, near_suite)) = whole::draw(&items, &near, &draw) else {
+            prop_assert!(found.is_err());
+            return Ok(());
+        };
+        let found = found.unwrap();
+        let rows: Vec<u64> = expected.iter().map(|item| item.row).collect();
+        prop_assert_eq!(in_order(&found), rows);
+        prop_assert_eq!(found.near_suite, near_suite);
+
+        // Another phrasing is asked about a sample of the same rows, in their order.
+        let of_them = Draw { sample: Some(smaller), seed: draw.seed, ..Draw::default() };
+        let renumbered: Vec<Item> = expected.iter().enumerate()
+            .map(|(place, item)| Item { row: place as u64, ..item.clone() }).collect();
+        let (sampled, _) = whole::draw(&renumbered, &NearIndex::default(), &of_them).unwrap();
+        let mut first: Vec<usize> = found.iter().filter(|row| row.drawn < smaller).map(|row| row.place).collect();
+        first.sort_unstable();
+        let places: Vec<usize> = sampled.iter().map(|item| item.row as usize).collect();
+        prop_assert_eq!(first, places);
+    }
 }

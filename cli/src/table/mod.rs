@@ -1,17 +1,22 @@
 //! Rows of data: prompts and evaluation suites from JSONL, CSV, TSV and Parquet.
 //!
-//! A malformed row is named by its number and left out, and the rest loads; with `strict` it is an error. What is
-//! done with rows is in [`template`] (filters and templates over the columns), [`near`] (near duplicates) and
-//! [`draw`] (seeded samples).
+//! A file is never held whole, since it may have a million rows: the first reading ([`scan`]) finds which rows can be
+//! used and which are drawn, and later ones ([`file`]) fetch what those hold. A malformed row is named by its number
+//! and left out, and the rest loads; with `strict` it is an error. What is done with rows is in [`template`] (filters
+//! and templates over the columns), [`near`] (near duplicates) and [`draw`] (seeded samples).
 
 pub mod draw;
+pub mod file;
 pub mod near;
 mod parquet;
+pub mod rows;
+pub mod scan;
 pub mod template;
+#[cfg(test)]
+pub mod testing;
 mod text;
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +24,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::text::{BYTE_ORDER_MARK, json_object, object};
-pub use draw::{Draw, Item, Items, draw_prompts, draw_suite};
+pub use draw::{Draw, DrawnRow, DrawnRows};
+pub use file::{Chosen, RowFile};
 pub use near::NearIndex;
+pub use rows::Rows;
+pub use scan::{Problems, Scan, Scanning};
 pub use template::{Expression, Template, TemplateError};
 
 /// How rows are written in a file.
@@ -75,19 +83,6 @@ impl fmt::Display for RowProblem {
     }
 }
 
-/// The rows of a file.
-#[derive(Clone, Debug, Default)]
-pub struct Table {
-    /// The names of all columns, in the order of their first use.
-    pub columns: Vec<String>,
-    /// The rows that could be read.
-    pub rows: Vec<Row>,
-    /// The rows that could not.
-    pub problems: Vec<RowProblem>,
-    /// Rows with bytes that are no UTF-8; each such byte has become U+FFFD.
-    pub repaired: u64,
-}
-
 /// A file whose rows cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -134,86 +129,10 @@ pub enum TableError {
     },
 }
 
-impl Table {
-    /// Reads the rows of `path`. `format` is told by the extension if it is `None`.
-    pub fn read(path: &Path, format: Option<Format>, strict: bool) -> Result<Self, TableError> {
-        let unknown = || TableError::Format {
+impl TableError {
+    fn broken(path: &Path, message: impl fmt::Display) -> Self {
+        Self::Broken {
             path: path.to_owned(),
-        };
-        let format = format.or_else(|| Format::of(path)).ok_or_else(unknown)?;
-        let file = File::open(path).map_err(|source| TableError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let mut reading = Reading::new(path, strict);
-        match format {
-            Format::Jsonl => text::read_jsonl(file, &mut reading)?,
-            Format::Csv => text::read_separated(file, b',', &mut reading)?,
-            Format::Tsv => text::read_separated(file, b'\t', &mut reading)?,
-            Format::Parquet => parquet::read(file, &mut reading)?,
-        }
-        let table = reading.table;
-        if table.rows.is_empty() {
-            let first = table.problems.first().map(RowProblem::to_string);
-            return Err(TableError::Empty {
-                path: path.to_owned(),
-                message: first.unwrap_or_else(|| "it holds no rows".to_owned()),
-            });
-        }
-        Ok(table)
-    }
-}
-
-/// A table that is being read.
-struct Reading<'a> {
-    path: &'a Path,
-    strict: bool,
-    table: Table,
-}
-
-impl<'a> Reading<'a> {
-    fn new(path: &'a Path, strict: bool) -> Self {
-        Self {
-            path,
-            strict,
-            table: Table::default(),
-        }
-    }
-
-    fn row(&mut self, number: u64, columns: Map<String, Value>) {
-        for name in columns.keys() {
-            if !self.table.columns.contains(name) {
-                self.table.columns.push(name.clone());
-            }
-        }
-        self.table.rows.push(Row { number, columns });
-    }
-
-    fn problem(&mut self, row: u64, message: impl Into<String>) -> Result<(), TableError> {
-        let problem = RowProblem {
-            row,
-            message: message.into(),
-        };
-        if self.strict {
-            return Err(TableError::Malformed {
-                path: self.path.to_owned(),
-                problem,
-            });
-        }
-        self.table.problems.push(problem);
-        Ok(())
-    }
-
-    fn io_error(&self, source: io::Error) -> TableError {
-        TableError::Read {
-            path: self.path.to_owned(),
-            source,
-        }
-    }
-
-    fn broken(&self, message: impl fmt::Display) -> TableError {
-        TableError::Broken {
-            path: self.path.to_owned(),
             message: message.to_string(),
         }
     }

@@ -41,6 +41,9 @@ impl NearIndex {
 
     /// Whether `text` is near one of the index.
     pub fn is_near(&self, text: &str) -> bool {
+        if self.exact.is_empty() {
+            return false;
+        }
         self.exact.contains(text)
             || loose(text).is_some_and(|key| self.loose.contains(&key))
             || self.shares_shingles(text)

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::sync::Arc;
 
 use ::parquet::data_type::{ByteArray, ByteArrayType, DoubleType};
@@ -10,13 +10,14 @@ use ::parquet::schema::parser::parse_message_type;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::testing::Table;
 use super::*;
 
-fn read(name: &str, content: &[u8], strict: bool) -> Result<Table, TableError> {
+fn read(name: &str, content: &[u8], strict: bool) -> anyhow::Result<Table> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
-    Table::read(&path, None, strict)
+    testing::read(&path, strict)
 }
 
 fn rows(table: &Table) -> Vec<(u64, Value)> {
@@ -25,7 +26,9 @@ fn rows(table: &Table) -> Vec<(u64, Value)> {
 }
 
 fn problems(table: &Table) -> Vec<String> {
-    table.problems.iter().map(ToString::to_string).collect()
+    let malformed = &table.scan.malformed;
+    assert_eq!(malformed.count, malformed.first.len());
+    malformed.first.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -37,7 +40,7 @@ fn malformed_lines_of_jsonl_are_named_and_the_rest_loads() {
         rows(&table),
         [(1, json!({"text": "a"})), (5, json!({"text": "b", "n": 2}))]
     );
-    assert_eq!(table.columns, ["text", "n"]);
+    assert_eq!(table.scan.columns, ["text", "n"]);
     assert_eq!(
         problems(&table),
         [
@@ -45,7 +48,7 @@ fn malformed_lines_of_jsonl_are_named_and_the_rest_loads() {
             "row 4: a list instead of an object"
         ]
     );
-    let error = read("a.jsonl", content, true).unwrap_err().to_string();
+    let error = read("a.jsonl", content, true).err().unwrap().to_string();
     assert!(error.contains("a.jsonl`, row 3: not valid JSON"), "{error}");
 }
 
@@ -71,10 +74,9 @@ fn malformed_rows_of_csv_are_named_and_the_rest_loads() {
             "row 3: 3 fields instead of 2 (line 5)"
         ]
     );
-    assert!(matches!(
-        read("a.csv", content, true),
-        Err(TableError::Malformed { .. })
-    ));
+    let error = read("a.csv", content, true).err().unwrap();
+    let error = testing::table_error(&error);
+    assert!(matches!(error, TableError::Malformed { .. }), "{error:?}");
 }
 
 #[test]
@@ -84,12 +86,11 @@ fn tabs_separate_and_numbers_stay_text() {
 }
 
 #[test]
-fn broken_bytes_are_replaced_and_counted() {
+fn broken_bytes_are_replaced() {
     let table = read("a.csv", b"text\ncaf\xe9\nfine\n", true).unwrap();
-    assert_eq!(table.repaired, 1);
     assert_eq!(table.rows[0].columns["text"], json!("caf\u{fffd}"));
     let table = read("a.jsonl", b"{\"text\": \"caf\xe9\"}\n", true).unwrap();
-    assert_eq!(table.repaired, 1);
+    assert_eq!(table.rows[0].columns["text"], json!("caf\u{fffd}"));
 }
 
 #[test]
@@ -103,9 +104,8 @@ fn files_without_rows_and_unknown_formats_are_errors() {
         ("a.txt", "text\n", "the format of"),
         ("a.parquet", "PAR1 is not enough", "is not a table"),
     ] {
-        let error = read(name, content.as_bytes(), false)
-            .unwrap_err()
-            .to_string();
+        let error = read(name, content.as_bytes(), false).err().unwrap();
+        let error = error.to_string();
         assert!(error.contains(expected), "{name} {content:?}: {error}");
     }
 }
@@ -139,7 +139,7 @@ fn parquet_rows_have_typed_values() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.parquet");
     write_parquet(&path);
-    let table = Table::read(&path, None, true).unwrap();
+    let table = testing::read(&path, true).unwrap();
     assert_eq!(
         rows(&table),
         [
@@ -156,7 +156,80 @@ fn a_cut_off_parquet_file_is_an_error() {
     write_parquet(&path);
     let whole = fs::read(&path).unwrap();
     for length in [0, 4, 12, whole.len() / 2, whole.len() - 1] {
-        let error = read("a.parquet", &whole[..length], false).unwrap_err();
+        let error = read("a.parquet", &whole[..length], false).err().unwrap();
+        let error = testing::table_error(&error);
         assert!(matches!(error, TableError::Broken { .. }), "{error:?}");
+    }
+}
+
+/// The rows with these numbers, read as later readings do it.
+fn read_again(file: &RowFile, numbers: &[u64]) -> Vec<anyhow::Result<(u64, Value)>> {
+    let row = |(place, &number): (usize, &u64)| DrawnRow {
+        number,
+        place,
+        drawn: place,
+    };
+    let rows = file.read(numbers.iter().enumerate().map(row)).unwrap();
+    rows.map(|read| read.map(|(row, columns)| (row.number, Value::Object(columns))))
+        .collect()
+}
+
+#[test]
+fn chosen_rows_are_found_again_in_every_format() {
+    let folder = TempDir::new().unwrap();
+    let parquet = folder.path().join("a.parquet");
+    write_parquet(&parquet);
+    let file = testing::row_file(&parquet).unwrap();
+    let found: Vec<_> = read_again(&file, &[2])
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(found, [(2, json!({"text": "ü", "confidence": null}))]);
+
+    let lines = "{\"text\": \"a\"}\n\n{\"text\": \n{\"text\": \"b\"}\n{\"text\": \"c\"}\n";
+    let separated = "text\na\nshort,of\nsome\nb\nc\n";
+    for (name, content, numbers) in [
+        ("a.jsonl", lines, [1, 4, 5]),
+        ("a.csv", separated, [1, 4, 5]),
+        ("a.tsv", "text\na\nx\tx\nx\nb\nc\n", [1, 4, 5]),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        let found = read_again(&testing::row_file(&path).unwrap(), &numbers);
+        let found: Vec<_> = found.into_iter().map(Result::unwrap).collect();
+        let expected = numbers.into_iter().zip(["a", "b", "c"]);
+        let expected: Vec<_> = expected
+            .map(|(number, text)| (number, json!({ "text": text })))
+            .collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_changed_since_it_was_fetched_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.csv");
+    let before = "text\na\nb\n";
+    for (after, rows_before_the_error) in [
+        ("text\na\nB\n", 2),    // known only at the end
+        ("text\na\nb\nc\n", 2), // longer
+        ("text\na\n", 1),       // the second row is gone
+        ("text\na\nb,b\n", 1),  // the second row cannot be read
+        ("text\n\"a\nb\n", 1),  // the rows are others
+    ] {
+        fs::write(&path, before).unwrap();
+        let file = testing::row_file(&path).unwrap();
+        assert!(file.check_unchanged().is_ok());
+        assert!(read_again(&file, &[1, 2]).iter().all(Result::is_ok));
+        fs::write(&path, after).unwrap();
+        let mut read = read_again(&file, &[1, 2]);
+        let error = read.pop().unwrap().unwrap_err();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("a.csv` changed while it was in use"),
+            "{error}"
+        );
+        assert!(read.iter().all(Result::is_ok));
+        assert_eq!(read.len(), rows_before_the_error, "{after:?}");
     }
 }

@@ -133,22 +133,32 @@ impl Expression {
         require(&self.columns, columns)
     }
 
-    /// Whether it holds, for each of `rows` in turn.
-    pub fn holds<'a>(
-        &self,
-        rows: impl IntoIterator<Item = &'a Map<String, serde_json::Value>>,
-    ) -> Result<Vec<Result<bool, TemplateError>>, TemplateError> {
+    /// The expression ready to be put to rows.
+    pub fn condition(&self) -> Result<Condition<'_>, TemplateError> {
         let expression = self
             .environment
             .compile_expression(&self.source)
             .map_err(|error| syntax("expression", &error))?;
-        let hold = |columns| {
-            let value = expression.eval(context(columns));
-            value
-                .map(|value| value.is_true())
-                .map_err(|error| row_error(&error, &self.columns, columns))
-        };
-        Ok(rows.into_iter().map(hold).collect())
+        Ok(Condition {
+            expression,
+            columns: &self.columns,
+        })
+    }
+}
+
+/// An [`Expression`] that is put to one row after another.
+pub struct Condition<'a> {
+    expression: minijinja::Expression<'a, 'a>,
+    columns: &'a BTreeSet<String>,
+}
+
+impl Condition<'_> {
+    /// Whether it holds for a row.
+    pub fn holds(&self, columns: &Map<String, serde_json::Value>) -> Result<bool, TemplateError> {
+        let value = self.expression.eval(context(columns));
+        value
+            .map(|value| value.is_true())
+            .map_err(|error| row_error(&error, self.columns, columns))
     }
 }
 

@@ -17,7 +17,7 @@ fn render(template: &str, row: Json) -> Result<String, TemplateError> {
 
 fn holds(expression: &str, row: Json) -> Result<bool, TemplateError> {
     let row = columns(row);
-    Expression::compile(expression)?.holds([&row])?.remove(0)
+    Expression::compile(expression)?.condition()?.holds(&row)
 }
 
 #[test]

@@ -1,52 +1,70 @@
 //! JSONL, CSV and TSV.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 
-use csv::{ByteRecord, ReaderBuilder};
+use csv::{ByteRecord, Reader, ReaderBuilder};
 use serde_json::{Map, Value};
 
-use super::{Reading, TableError};
+use super::rows::Read;
+use super::{Row, RowProblem, TableError};
 
 /// What some editors put at the start of a file.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One JSON object a line; blank lines are no rows.
-pub(super) fn read_jsonl(file: File, reading: &mut Reading<'_>) -> Result<(), TableError> {
-    let mut input = BufReader::new(file);
-    let mut line = Vec::new();
-    let mut number = 0;
-    loop {
-        line.clear();
-        let read = input.read_until(b'\n', &mut line);
-        if read.map_err(|error| reading.io_error(error))? == 0 {
-            return Ok(());
+pub(super) struct JsonLines {
+    input: BufReader<File>,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl JsonLines {
+    pub(super) fn new(file: File) -> Self {
+        Self {
+            input: BufReader::new(file),
+            line: Vec::new(),
+            number: 0,
         }
-        number += 1;
-        let bytes = match line.strip_prefix(BYTE_ORDER_MARK) {
-            Some(rest) if number == 1 => rest,
-            _ => &line,
-        };
-        if bytes.trim_ascii().is_empty() {
-            continue;
-        }
-        match json_object(bytes) {
-            Ok((columns, is_repaired)) => {
-                reading.row(number, columns);
-                reading.table.repaired += u64::from(is_repaired);
+    }
+
+    pub(super) fn read_from(&mut self, from: u64, path: &Path) -> Result<Option<Read>, TableError> {
+        loop {
+            self.line.clear();
+            let read = self.input.read_until(b'\n', &mut self.line);
+            let read = read.map_err(|source| TableError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+            if read == 0 {
+                return Ok(None);
             }
-            Err(message) => reading.problem(number, message)?,
+            self.number += 1;
+            let number = self.number;
+            let bytes = match self.line.strip_prefix(BYTE_ORDER_MARK) {
+                Some(rest) if number == 1 => rest,
+                _ => &self.line,
+            };
+            if number < from || bytes.trim_ascii().is_empty() {
+                continue;
+            }
+            return Ok(Some(match json_object(bytes) {
+                Ok(columns) => Ok(Row { number, columns }),
+                Err(message) => Err(RowProblem {
+                    row: number,
+                    message,
+                }),
+            }));
         }
     }
 }
 
-/// The object that a line holds, and whether bytes in it were no UTF-8 and were replaced; or what is wrong with it.
-pub fn json_object(line: &[u8]) -> Result<(Map<String, Value>, bool), String> {
+/// The object that a line holds, or what is wrong with it. Bytes that are no UTF-8 become U+FFFD.
+pub fn json_object(line: &[u8]) -> Result<Map<String, Value>, String> {
     let text = String::from_utf8_lossy(line);
-    let is_repaired = matches!(text, Cow::Owned(_));
     match serde_json::from_str::<Value>(&text) {
-        Ok(value) => object(value).map(|columns| (columns, is_repaired)),
+        Ok(value) => object(value),
         Err(error) => {
             // serde_json counts lines within the text it is given, which is one line.
             let message = error.to_string();
@@ -76,48 +94,67 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// A header line and rows of as many fields, separated by `delimiter`.
-pub(super) fn read_separated(
-    file: File,
-    delimiter: u8,
-    reading: &mut Reading<'_>,
-) -> Result<(), TableError> {
-    let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .flexible(true)
-        .from_reader(BufReader::new(file));
-    let header = reader
-        .byte_headers()
-        .map_err(|error| reading.broken(error))?;
-    let names = header_names(header).map_err(|message| reading.broken(message))?;
-    let mut record = ByteRecord::new();
-    let mut number = 0;
-    while reader
-        .read_byte_record(&mut record)
-        .map_err(|error| reading.broken(error))?
-    {
-        number += 1;
-        if record.len() != names.len() {
+/// A header line and rows of as many fields.
+pub(super) struct Separated {
+    input: Reader<BufReader<File>>,
+    names: Vec<String>,
+    record: ByteRecord,
+    number: u64,
+}
+
+impl Separated {
+    pub(super) fn open(file: File, delimiter: u8, path: &Path) -> Result<Self, TableError> {
+        let mut input = ReaderBuilder::new()
+            .delimiter(delimiter)
+            .flexible(true)
+            .from_reader(BufReader::new(file));
+        let header = input
+            .byte_headers()
+            .map_err(|error| TableError::broken(path, error))?;
+        let names = header_names(header).map_err(|message| TableError::broken(path, message))?;
+        Ok(Self {
+            input,
+            names,
+            record: ByteRecord::new(),
+            number: 0,
+        })
+    }
+
+    pub(super) fn read_from(&mut self, from: u64, path: &Path) -> Result<Option<Read>, TableError> {
+        while self
+            .input
+            .read_byte_record(&mut self.record)
+            .map_err(|error| TableError::broken(path, error))?
+        {
+            self.number += 1;
+            if self.number >= from {
+                return Ok(Some(self.row()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn row(&self) -> Read {
+        let (number, record) = (self.number, &self.record);
+        if record.len() != self.names.len() {
             let line = record.position().map_or(0, csv::Position::line);
             let message = format!(
                 "{} fields instead of {} (line {line})",
                 record.len(),
-                names.len()
+                self.names.len()
             );
-            reading.problem(number, message)?;
-            continue;
+            return Err(RowProblem {
+                row: number,
+                message,
+            });
         }
-        let mut is_repaired = false;
-        let mut columns = Map::new();
-        for (name, field) in names.iter().zip(&record) {
-            let text = String::from_utf8_lossy(field);
-            is_repaired |= matches!(text, Cow::Owned(_));
-            columns.insert(name.clone(), Value::String(text.into_owned()));
-        }
-        reading.row(number, columns);
-        reading.table.repaired += u64::from(is_repaired);
+        let text = |field| Value::String(String::from_utf8_lossy(field).into_owned());
+        let fields = self.names.iter().cloned().zip(record.iter().map(text));
+        Ok(Row {
+            number,
+            columns: fields.collect(),
+        })
     }
-    Ok(())
 }
 
 fn header_names(header: &ByteRecord) -> Result<Vec<String>, String> {

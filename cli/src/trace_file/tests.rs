@@ -5,7 +5,7 @@ use limbeck_store::Receipt;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::table::Table;
+use crate::table::testing;
 
 fn row(number: u32, verdicts: usize) -> Row {
     let verdict = |index: usize| Verdict {
@@ -54,7 +54,7 @@ fn written(name: &str, format: TraceFormat, rows: &[Row]) -> Vec<Value> {
     }
     assert!(!path.exists(), "it has no name before it is whole");
     sink.finish().unwrap();
-    let table = Table::read(&path, None, true).unwrap();
+    let table = testing::read(&path, true).unwrap();
     let rows = table.rows.into_iter();
     rows.map(|row| Value::Object(row.columns)).collect()
 }
