@@ -104,8 +104,10 @@ impl Pipeline {
         if let Some(teacher) = loaded.api() {
             let key = loaded.key();
             let since = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(25);
-            let spent = self.store.spent_since(&key, &since.to_string()).await?;
-            teacher.remember(&spent, self.store.cost_of(&key).await?);
+            self.store
+                .spent_since(&key, &since.to_string(), |some| teacher.remember(some))
+                .await?;
+            teacher.remember_cost(self.store.cost_of(&key).await?);
         }
         Ok(loaded)
     }

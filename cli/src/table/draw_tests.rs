@@ -76,6 +76,12 @@ fn sample(sample: usize, seed: u64) -> Draw {
 }
 
 #[test]
+fn a_row_takes_few_bytes() {
+    assert!(size_of::<Candidate>() <= 48);
+    assert!(size_of::<(u64, u32)>() <= 16);
+}
+
+#[test]
 fn a_draw_repeats_and_another_seed_is_another_draw() {
     let draw = |seed| in_order(&drawn(&numbered(0..1000), &sample(100, seed)));
     let first = draw(1);

@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures::TryStreamExt;
+
 use super::attempts::AttemptRow;
 use super::{IDS_PER_STATEMENT, Store, id_list};
 use crate::StoreError;
 use crate::record::{Attempt, Failure, TraceKey};
+
+/// Requests of earlier runs that are held at once.
+const SPENT_AT_ONCE: usize = 1000;
 
 /// One request of an earlier run, as far as limits count it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +39,15 @@ pub struct FailureFilter {
 }
 
 impl Store {
-    /// The requests over the network that `teacher` (a teacher's identity) was sent since `since` (RFC 3339 in UTC),
-    /// the oldest first.
-    pub async fn spent_since(&self, teacher: &str, since: &str) -> Result<Vec<Spent>, StoreError> {
-        let rows = sqlx::query!(
+    /// Hands out the requests over the network that `teacher` (a teacher's identity) was sent since `since` (RFC 3339 in
+    /// UTC), the oldest first and some at a time: a day may hold a million.
+    pub async fn spent_since(
+        &self,
+        teacher: &str,
+        since: &str,
+        mut each: impl FnMut(&[Spent]),
+    ) -> Result<(), StoreError> {
+        let mut rows = sqlx::query!(
             r#"SELECT started_at, endpoint AS "endpoint!", key_alias,
                    coalesce(prompt_tokens, 0) AS "prompt_tokens!: i64",
                    coalesce(completion_tokens, 0) AS "completion_tokens!: i64"
@@ -47,20 +57,23 @@ impl Store {
             teacher,
             since,
         )
-        .fetch_all(self.pool())
-        .await
-        .map_err(self.explain())?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Spent {
-                    started_at: row.started_at,
-                    endpoint: row.endpoint,
-                    key_alias: row.key_alias,
-                    prompt_tokens: self.unsigned("prompt_tokens", row.prompt_tokens)?,
-                    completion_tokens: self.unsigned("completion_tokens", row.completion_tokens)?,
-                })
-            })
-            .collect()
+        .fetch(self.pool());
+        let mut some = Vec::with_capacity(SPENT_AT_ONCE);
+        while let Some(row) = rows.try_next().await.map_err(self.explain())? {
+            some.push(Spent {
+                started_at: row.started_at,
+                endpoint: row.endpoint,
+                key_alias: row.key_alias,
+                prompt_tokens: self.unsigned("prompt_tokens", row.prompt_tokens)?,
+                completion_tokens: self.unsigned("completion_tokens", row.completion_tokens)?,
+            });
+            if some.len() == SPENT_AT_ONCE {
+                each(&some);
+                some.clear();
+            }
+        }
+        each(&some);
+        Ok(())
     }
 
     /// What all requests to `teacher` have cost so far, in billionths of a US dollar.

@@ -96,10 +96,14 @@ impl ApiTeacher {
         })
     }
 
-    /// Counts what earlier runs did: `spent` in the last 24 hours against the limits, and `cost` in all against the
-    /// cap. Called before anything is asked.
-    pub fn remember(&self, spent: &[Spent], cost: NanoUsd) {
+    /// Counts what earlier runs cost in all against the cap. Called before anything is asked.
+    pub fn remember_cost(&self, cost: NanoUsd) {
         self.purse.remember(cost);
+    }
+
+    /// Counts what earlier runs did in the last 24 hours against the limits. Called before anything is asked, as often
+    /// as there is more, the oldest first.
+    pub fn remember(&self, spent: &[Spent]) {
         let now = Timestamp::now();
         for pacer in &self.endpoints.pacers {
             let same_key = |spent: &&Spent| {

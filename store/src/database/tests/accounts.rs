@@ -143,8 +143,11 @@ async fn what_a_teacher_used_and_cost_adds_up() {
         local,
     ];
     store.record_failures(&attempts).await.unwrap();
-    let spent = store
-        .spent_since(TEACHER, "2026-01-01T00:00:02Z")
+    let mut spent = Vec::new();
+    store
+        .spent_since(TEACHER, "2026-01-01T00:00:02Z", |some| {
+            spent.extend_from_slice(some)
+        })
         .await
         .unwrap();
     let times: Vec<_> = spent.iter().map(|one| one.started_at.as_str()).collect();
@@ -155,6 +158,35 @@ async fn what_a_teacher_used_and_cost_adds_up() {
     );
     assert_eq!(store.cost_of(TEACHER).await.unwrap(), 21);
     assert_eq!(store.cost_of("another").await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_a_teacher_used_comes_some_at_a_time_and_whole() {
+    let folder = folder();
+    let store = Store::open(&folder.path).await.unwrap();
+    store.add_prompts(&[prompt(1)]).await.unwrap();
+    let at = |second: usize| {
+        format!(
+            "2026-01-01T{:02}:{:02}:{:02}Z",
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        )
+    };
+    let attempts: Vec<Attempt> = (0..2500)
+        .map(|second| failed(1, "timeout", &at(second)))
+        .collect();
+    store.record_failures(&attempts).await.unwrap();
+    let (mut times, mut most) = (Vec::new(), 0);
+    store
+        .spent_since(TEACHER, "2026-01-01T00:00:00Z", |some| {
+            most = most.max(some.len());
+            times.extend(some.iter().map(|one| one.started_at.clone()));
+        })
+        .await
+        .unwrap();
+    assert!(times.iter().cloned().eq((0..2500).map(at)));
+    assert_eq!(most, 1000);
 }
 
 /// A store as the first version wrote it, with one answer.

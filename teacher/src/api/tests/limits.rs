@@ -147,12 +147,7 @@ async fn the_cap_on_spending_holds_and_says_so() {
 
     // A second teacher over the same store remembers.
     let again = ApiTeacher::new(teacher.options.clone()).unwrap();
-    let spent = harvested
-        .store
-        .spent_since("openai|m|test", "2000-01-01T00:00:00Z")
-        .await
-        .unwrap();
-    again.remember(&spent, cost);
+    again.remember_cost(cost);
     assert_eq!(again.pace().spent, cost);
 }
 
@@ -171,12 +166,13 @@ async fn a_restart_does_not_begin_the_minute_anew() {
     let harvested = run(options.clone(), 10).await;
     harvested.result.as_ref().unwrap();
     let again = ApiTeacher::new(options).unwrap();
-    let spent = harvested
+    harvested
         .store
-        .spent_since("openai|m|test", "2000-01-01T00:00:00Z")
+        .spent_since("openai|m|test", "2000-01-01T00:00:00Z", |some| {
+            again.remember(some)
+        })
         .await
         .unwrap();
-    again.remember(&spent, 0);
     let limits = again.pace().limits;
     assert_eq!(
         limits,
