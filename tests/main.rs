@@ -3,6 +3,7 @@
 //! - `road`: a recipe from its prompts to the report, and what a second run does
 //! - `kill`, `interrupt`: a run that is killed or asked to stop loses nothing and asks nothing twice
 //! - `bad_recipe`, `bad_model`, `bad_store`, `bad_disk`: wrong input ends with code 2 and says what is wrong
+//! - `prompts`: which prompts a harvest makes of a source, and in which order
 //! - `sharing`: several processes on one work folder or one cache
 //! - `cli`, `progress`, `traces`, `chat`: what each command prints
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
@@ -34,6 +35,7 @@ mod interrupt;
 mod kill;
 mod ledger;
 mod progress;
+mod prompts;
 mod road;
 mod service;
 mod service_faults;
