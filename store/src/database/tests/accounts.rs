@@ -146,7 +146,7 @@ async fn what_a_teacher_used_and_cost_adds_up() {
     let mut spent = Vec::new();
     store
         .spent_since(TEACHER, "2026-01-01T00:00:02Z", |some| {
-            spent.extend_from_slice(some)
+            spent.extend_from_slice(some);
         })
         .await
         .unwrap();

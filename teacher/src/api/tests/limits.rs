@@ -169,7 +169,7 @@ async fn a_restart_does_not_begin_the_minute_anew() {
     harvested
         .store
         .spent_since("openai|m|test", "2000-01-01T00:00:00Z", |some| {
-            again.remember(some)
+            again.remember(some);
         })
         .await
         .unwrap();
