@@ -6,6 +6,7 @@
 
 mod accounts;
 mod attempts;
+mod batches;
 mod datasets;
 mod exports;
 mod imports;

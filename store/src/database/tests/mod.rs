@@ -1,6 +1,7 @@
 //! The store against real files.
 
 mod accounts;
+mod batches;
 mod imports;
 mod ledger;
 mod opening;
