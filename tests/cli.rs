@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "",
     "init",
     "run",
@@ -28,6 +28,7 @@ const COMMANDS: [&str; 28] = [
     "traces erase",
     "teachers",
     "teachers check",
+    "teachers batches",
     "keys",
     "keys new",
     "keys show",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::batches::BatchesArgs;
 use crate::commands::chat::ChatArgs;
 use crate::commands::traces::export::ExportArgs;
 use crate::commands::traces::import::ImportArgs;
@@ -63,7 +64,7 @@ pub enum Command {
     Run(RunArgs),
     /// Ask the teachers and keep the answers
     #[command(
-        after_help = "Examples:\n  limbeck harvest recipe.toml --dry-run\n  limbeck harvest recipe.toml --retry-failed policy"
+        after_help = "Examples:\n  limbeck harvest recipe.toml --dry-run\n  limbeck harvest recipe.toml --no-wait\n  limbeck harvest recipe.toml --retry-failed policy"
     )]
     Harvest(HarvestArgs),
     /// Judge the answers and choose those that the student learns from
@@ -161,6 +162,10 @@ pub struct HarvestArgs {
     /// several times (`limbeck traces failures` shows the kinds)
     #[arg(long, value_name = "KIND")]
     pub retry_failed: Vec<String>,
+    /// Hand over what is asked in batches, collect what has ended, and do not wait for the rest; ends with 75 while
+    /// something is left
+    #[arg(long, conflicts_with = "dry_run")]
+    pub no_wait: bool,
 }
 
 /// Arguments of `teachers`.
@@ -183,6 +188,11 @@ pub enum TeachersCommand {
         #[arg(long)]
         json: bool,
     },
+    /// List the batches that were handed over, or stop them
+    #[command(
+        after_help = "Examples:\n  limbeck teachers batches --workdir runs/my-task\n  limbeck teachers batches recipe.toml --cancel all"
+    )]
+    Batches(BatchesArgs),
 }
 
 /// Arguments of `traces`.

@@ -11,6 +11,9 @@ pub enum ExitStatus {
     CheckFailed,
     /// Wrong use, or an error that kept the work from being done.
     Error,
+    /// Requests are with a service in batches, or were not worked on there: the same command goes on later. The number
+    /// is that of `sysexits.h` for a temporary failure.
+    Unfinished,
     /// Interrupted by the user; what was in flight has been saved.
     Interrupted,
 }
@@ -22,6 +25,7 @@ impl ExitStatus {
             Self::Success => 0,
             Self::CheckFailed => 1,
             Self::Error => 2,
+            Self::Unfinished => 75,
             Self::Interrupted => 130,
         }
     }
@@ -43,9 +47,10 @@ mod tests {
             ExitStatus::Success,
             ExitStatus::CheckFailed,
             ExitStatus::Error,
+            ExitStatus::Unfinished,
             ExitStatus::Interrupted,
         ]
         .map(ExitStatus::code);
-        assert_eq!(codes, [0, 1, 2, 130]);
+        assert_eq!(codes, [0, 1, 2, 75, 130]);
     }
 }

@@ -250,6 +250,9 @@ impl AskError {
             Self::Unreachable { .. } => Some(
                 "answers so far are kept; look at `base_url` and at the network, and run the same command again",
             ),
+            Self::Other { kind, .. } if kind == "batch-rejected" => Some(
+                "answers so far are kept; mend the cause, or try smaller batches (`batch = { size = … }`), and run the same command again",
+            ),
             Self::Cancelled | Self::Encode(_) | Self::Decode { .. } | Self::Other { .. } => None,
         }
     }

@@ -1,4 +1,4 @@
-//! `limbeck teachers`: whether the teachers of a recipe answer.
+//! `limbeck teachers`: whether the teachers of a recipe answer; their batches are in `batches`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -31,7 +31,10 @@ pub async fn run(
     printer: &Printer,
     progress: &Progress,
 ) -> anyhow::Result<ExitStatus> {
-    let TeachersCommand::Check { recipe, json } = command;
+    let (recipe, json) = match command {
+        TeachersCommand::Check { recipe, json } => (recipe, json),
+        TeachersCommand::Batches(args) => return super::batches::run(args, printer).await,
+    };
     let recipe = Recipe::load(recipe)?;
     let mut status = ExitStatus::Success;
     if recipe.teachers().is_empty() {

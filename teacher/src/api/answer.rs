@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderMap;
-use limbeck_store::identity::sha256_hex;
 use limbeck_store::{FinishReason, ServiceReceipt, TokenLogProbabilities, Trace};
 
 use super::key::ApiKey;
 use super::options::ApiOptions;
+use crate::Answer;
 use crate::pace::{Demand, Price};
 use crate::wire::{Failure, FailureKind, Finish, Usage, WireAnswer, WireToken};
-use crate::{Answer, Ask};
 
 /// Tokens that a service may add to a prompt: marks of turns, and instructions of its own.
 const TOKENS_ADDED: u64 = 64;
@@ -137,12 +136,17 @@ pub(super) struct Receipt<'a> {
     pub(super) options: &'a ApiOptions,
     pub(super) endpoint: &'a str,
     pub(super) key_alias: Option<&'a str>,
-    pub(super) request: &'a [u8],
+    pub(super) request_sha256: String,
     pub(super) response_sha256: String,
 }
 
 impl Receipt<'_> {
-    pub(super) fn answer(self, ask: &Ask, answer: WireAnswer, latency: Duration) -> Answer {
+    pub(super) fn answer(
+        self,
+        choices: &[String],
+        answer: WireAnswer,
+        latency: Duration,
+    ) -> Answer {
         let service = ServiceReceipt {
             endpoint: self.endpoint.to_owned(),
             plan: self.options.plan.clone(),
@@ -156,9 +160,9 @@ impl Receipt<'_> {
             system_fingerprint: answer.system_fingerprint.clone(),
         };
         Answer {
-            trace: trace(&ask.parameters.choices, answer),
+            trace: trace(choices, answer),
             latency,
-            request_sha256: sha256_hex(self.request),
+            request_sha256: self.request_sha256,
             response_sha256: self.response_sha256,
             service: Some(Box::new(service)),
         }
