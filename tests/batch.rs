@@ -275,3 +275,35 @@ fn what_fails_in_a_batch_is_listed_and_asked_again_on_request() {
     assert_eq!(batches.sizes(), [6, 1, 1]);
     assert_eq!(answers(&project.work("limbeck.db")), 4);
 }
+
+#[test]
+fn a_batch_that_the_service_does_not_know_is_closed_by_cancelling_it() {
+    let (batches, _service, project) = project(Dialect::OpenAi, 3);
+    batches.most(1).polls(1000);
+    let no_wait = || with_key(&project, "harvest").args(["--no-wait"]).run();
+    no_wait().exits(75);
+    batches.faults(|route, count| {
+        let unknown = || Fault::Instead(error(404, &[], "not_found_error"));
+        (count < 3 && matches!(route, Route::Poll | Route::Cancel)).then(unknown)
+    });
+    no_wait().fails_saying(["the service has no batch `batch_0`", "--cancel ID"]);
+    let cancel = [
+        "teachers",
+        "batches",
+        "recipe.toml",
+        "--workdir",
+        "work",
+        "--cancel",
+        "1",
+    ];
+    let cancel = project.limbeck().env("LIMBECK_TEST_KEY", KEY).args(cancel);
+    let closed = cancel.run().succeeds();
+    assert!(
+        closed.stdout.contains("it is closed here"),
+        "{}",
+        closed.stdout
+    );
+    batches.faults(|_, _| None).most(9).polls(0);
+    with_key(&project, "harvest").run().succeeds();
+    assert_eq!(answers(&project.work("limbeck.db")), 3);
+}

@@ -72,6 +72,8 @@ struct State {
     polls: usize,
     /// How a batch of `OpenAI` ends.
     end: &'static str,
+    /// How many batches it works on at a time; it rejects what is more.
+    most: usize,
     fates: Fates,
     faults: Faults,
     lines: Lines,
@@ -84,6 +86,8 @@ struct Batch {
     requests: Vec<(String, Value)>,
     polled: usize,
     cancelled: bool,
+    /// There were too many others.
+    crowded: bool,
 }
 
 impl BatchServer {
@@ -95,6 +99,7 @@ impl BatchServer {
             counts: BTreeMap::new(),
             polls: 0,
             end: "completed",
+            most: usize::MAX,
             fates: Box::new(|_| Fate::Answered),
             faults: Box::new(|_, _| None),
             lines: Box::new(|lines| lines),
@@ -111,7 +116,7 @@ impl BatchServer {
         self
     }
 
-    /// What goes wrong with the n-th request (from 0) to a route.
+    /// What goes wrong with the n-th request to a route, from 0.
     pub fn faults(
         &self,
         faults: impl Fn(Route, usize) -> Option<Fault> + Send + Sync + 'static,
@@ -141,10 +146,16 @@ impl BatchServer {
         self
     }
 
-    /// How often each text was taken in a batch.
+    /// How many batches it works on at a time; it rejects what is more.
+    pub fn most(&self, most: usize) -> &Self {
+        self.state().most = most;
+        self
+    }
+
+    /// How often each text was taken in a batch that was worked on.
     pub fn taken(&self) -> BTreeMap<String, usize> {
         let mut taken = BTreeMap::new();
-        for batch in &self.state().batches {
+        for batch in self.state().batches.iter().filter(|batch| !batch.crowded) {
             for (_, body) in &batch.requests {
                 *taken.entry(text(body)).or_default() += 1;
             }
@@ -293,12 +304,18 @@ impl BatchServer {
             requests,
             polled: 0,
             cancelled: false,
+            crowded: state
+                .batches
+                .iter()
+                .filter(|batch| batch.is_open(state))
+                .count()
+                >= state.most,
         })
     }
 
     fn account(&self, state: &State, index: usize) -> Value {
         let batch = &state.batches[index];
-        let ended = batch.cancelled || batch.polled > state.polls;
+        let ended = !batch.is_open(state);
         let total = batch.requests.len();
         let now = jiff::Timestamp::now();
         if self.dialect == Dialect::Anthropic {
@@ -313,18 +330,24 @@ impl BatchServer {
             });
         }
         let status = match (batch.cancelled, ended) {
+            _ if batch.crowded => "failed",
             (true, _) => "cancelled",
             (_, true) => state.end,
             _ => "in_progress",
         };
         let failed = status == "failed";
+        let code = if batch.crowded {
+            "token_limit_exceeded"
+        } else {
+            "invalid_json_line"
+        };
         json!({
             "id": format!("batch_{index}"), "object": "batch", "status": status, "endpoint": batch.endpoint,
             "created_at": now.as_second(), "metadata": batch.marker,
             "request_counts": {"total": total, "completed": if ended { total } else { 0 }, "failed": 0},
             "output_file_id": (ended && !failed).then(|| format!("output-{index}")),
             "error_file_id": (ended && !failed).then(|| format!("error-{index}")),
-            "errors": failed.then(|| json!({"data": [{"code": "invalid_json_line", "message": "it is broken"}]})),
+            "errors": failed.then(|| json!({"data": [{"code": code, "message": "it is broken"}]})),
         })
     }
 
@@ -349,6 +372,12 @@ impl BatchServer {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test panics with it")
+    }
+}
+
+impl Batch {
+    fn is_open(&self, state: &State) -> bool {
+        !(self.cancelled || self.crowded || self.polled > state.polls)
     }
 }
 

@@ -53,11 +53,7 @@ impl Road<'_> {
                 Ok(())
             }
             Whereabouts::Nowhere => {
-                let doubt = self.options.poll.min(LONGEST_DOUBT);
-                let since = Timestamp::now().duration_since(sent);
-                // By a clock that was set back it was sent in the future; then it counts from the start of this run.
-                let since = Duration::try_from(since).unwrap_or_else(|_| self.begun.elapsed());
-                if since < doubt {
+                if !self.is_past_doubt(batch.sent_at.as_deref()) {
                     return Ok(());
                 }
                 self.forget(batch.number).await?;
@@ -73,6 +69,15 @@ impl Road<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether what was told to the service at `time` should be known there by now.
+    pub(super) fn is_past_doubt(&self, time: Option<&str>) -> bool {
+        let time: Option<Timestamp> = time.and_then(|time| time.parse().ok());
+        let since = time.map(|time| Timestamp::now().duration_since(time));
+        let since = since.and_then(|since| Duration::try_from(since).ok());
+        // By a clock that was set back it was told in the future; then it counts from the start of this run.
+        since.unwrap_or_else(|| self.begun.elapsed()) >= self.options.poll.min(LONGEST_DOUBT)
     }
 
     /// The names of all batches of which it is known whose they are.

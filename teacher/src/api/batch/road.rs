@@ -235,6 +235,17 @@ impl<'a> Road<'a> {
         });
         let remote = match told {
             Ok(remote) => remote,
+            // One that was just handed over may not be known everywhere at the service.
+            Err(error) if error.kind() == "not-found" => {
+                if !self.is_past_doubt(batch.submitted_at.as_deref()) {
+                    self.notice(&BatchNotice::NotTold {
+                        id: Some(id),
+                        why: error.in_full(),
+                    });
+                    return Ok(false);
+                }
+                return Err(self.teacher_error(unknown(&id)));
+            }
             Err(error) => return self.not_told(Some(id), error).map(|()| false),
         };
         let end = match remote.phase.clone() {
@@ -341,6 +352,14 @@ impl<'a> Road<'a> {
 
     pub(super) fn notice(&self, notice: &BatchNotice) {
         self.reporters.batches.notice(notice);
+    }
+}
+
+fn unknown(id: &str) -> AskError {
+    AskError::Other {
+        kind: "batch-unknown".to_owned(),
+        message: format!("the service has no batch `{id}`"),
+        fatal: true,
     }
 }
 

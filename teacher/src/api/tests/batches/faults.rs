@@ -224,3 +224,49 @@ async fn a_key_that_the_service_repeats_is_kept_nowhere() {
         .any(|bytes| bytes == KEY.as_bytes());
     assert!(!held, "the key is in the store");
 }
+
+#[tokio::test]
+async fn a_service_with_enough_to_do_is_given_the_rest_later() {
+    let bench = Bench::new(Dialect::OpenAi).await;
+    bench.service.most(2).polls(2);
+    bench.run(50).await.unwrap();
+    assert!(bench.told(|notice| matches!(notice, BatchNotice::Crowded { .. })));
+    bench.assert_taken(50, 1);
+    let found = bench.found().await;
+    found.assert_all_answered(50);
+    assert_eq!(found.cost, 50 * (9 * 500 + 3 * 1000));
+
+    let bench = Bench::new(Dialect::OpenAi).await;
+    bench.service.most(0);
+    let error = bench.run(5).await.unwrap_err();
+    let said = format!("{:#}", std::error::Error::source(&error).unwrap());
+    assert!(said.contains("token_limit_exceeded"), "{said}");
+}
+
+#[tokio::test]
+async fn a_batch_that_the_service_no_longer_knows_is_an_error_with_a_way_out() {
+    let mut bench = Bench::new(Dialect::Anthropic).await;
+    bench.options.wait = false;
+    bench.service.polls(9);
+    bench.run(3).await.unwrap();
+    // For a moment the service may not know it everywhere.
+    tokio::time::sleep(bench.options.poll).await;
+    bench
+        .service
+        .faults(|route, _| (route == Route::Poll).then(|| refused(404, "not_found_error")));
+    let error = bench.run(3).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("--cancel ID"), "{error:?}");
+    assert_eq!(bench.found().await.batches.len(), 1);
+    assert_eq!(bench.service.sizes(), [3]);
+}
+
+#[tokio::test]
+async fn a_batch_that_the_service_does_not_know_at_once_is_waited_for() {
+    let bench = Bench::new(Dialect::OpenAi).await;
+    bench.service.faults(|route, count| {
+        (route == Route::Poll && count == 0).then(|| refused(404, "not_found_error"))
+    });
+    bench.run(3).await.unwrap();
+    bench.assert_taken(3, 1);
+    bench.found().await.assert_all_answered(3);
+}
