@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 30] = [
     "",
     "init",
     "run",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 29] = [
     "evaluate",
     "export",
     "report",
+    "audit",
     "traces",
     "traces list",
     "traces show",

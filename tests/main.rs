@@ -20,6 +20,7 @@
     reason = "tests; `expect_test` writes its snapshots with hashes"
 )]
 
+mod audit;
 mod bad_disk;
 mod bad_model;
 mod bad_recipe;

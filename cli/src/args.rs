@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::audit::AuditArgs;
 use crate::commands::batches::BatchesArgs;
 use crate::commands::chat::ChatArgs;
 use crate::commands::traces::export::ExportArgs;
@@ -88,6 +89,12 @@ pub enum Command {
     Traces(TracesArgs),
     /// The key that signs the ledger's checkpoints
     Keys(KeysArgs),
+    /// Find what one who answers for the data must know; exit code: the sum of integrity 8, conduct 16 and privacy 32
+    /// where one denies something, 64 if it cannot look
+    #[command(
+        after_help = "Examples:\n  limbeck audit --workdir runs/support-sentiment\n  limbeck audit integrity --workdir runs/mine --key KEY --checkpoint kept-elsewhere.txt"
+    )]
+    Audit(AuditArgs),
     /// Talk to a student or a teacher
     #[command(
         after_help = "Example:\n  echo 'The parcel never came' | limbeck chat runs/support-sentiment/student"

@@ -14,6 +14,10 @@ pub enum ExitStatus {
     /// Requests are with a service in batches, or were not worked on there: the same command goes on later. The number
     /// is that of `sysexits.h` for a temporary failure.
     Unfinished,
+    /// The audit looked; the bits of the areas in which it denies something.
+    Audited(u8),
+    /// The audit could not look.
+    NotEvaluated,
     /// Interrupted by the user; what was in flight has been saved.
     Interrupted,
 }
@@ -26,6 +30,8 @@ impl ExitStatus {
             Self::CheckFailed => 1,
             Self::Error => 2,
             Self::Unfinished => 75,
+            Self::Audited(bits) => bits,
+            Self::NotEvaluated => 64,
             Self::Interrupted => 130,
         }
     }
@@ -49,8 +55,10 @@ mod tests {
             ExitStatus::Error,
             ExitStatus::Unfinished,
             ExitStatus::Interrupted,
+            ExitStatus::Audited(48),
+            ExitStatus::NotEvaluated,
         ]
         .map(ExitStatus::code);
-        assert_eq!(codes, [0, 1, 2, 75, 130]);
+        assert_eq!(codes, [0, 1, 2, 75, 130, 48, 64]);
     }
 }

@@ -32,9 +32,9 @@ pub enum Origin {
 /// Lets the store's checkpoints be signed, by a key that is made where there is none.
 ///
 /// A key that is not readable is an error. Where none can be kept, checkpoints stay unsigned and a person is told.
-pub fn sign_with_it(store: &Store, printer: &Printer) -> anyhow::Result<()> {
+pub async fn sign_with_it(store: &Store, printer: &Printer) -> anyhow::Result<()> {
     if let Some(key) = existing()? {
-        store.sign_checkpoints_with(key.0);
+        store.sign_checkpoints_with(key.0).await?;
         return Ok(());
     }
     match create() {
@@ -43,7 +43,7 @@ pub fn sign_with_it(store: &Store, printer: &Printer) -> anyhow::Result<()> {
                 "made a key that signs the ledger: `{}` (`limbeck keys show` prints its public half)",
                 path.display()
             ));
-            store.sign_checkpoints_with(key);
+            store.sign_checkpoints_with(key).await?;
         }
         Err(error) => printer.warning(format_args!(
             "the ledger's checkpoints are not signed, because no key can be kept: {error:#}"

@@ -20,6 +20,7 @@ mod table;
 mod text;
 mod trace_file;
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::stage::Manner;
-use commands::{bench, chat, completions, init, keys, probe, stage, teachers, traces};
+use commands::{audit, bench, chat, completions, init, keys, probe, stage, teachers, traces};
 use exit_status::ExitStatus;
 use pipeline::Stage;
 use printer::Printer;
@@ -35,7 +36,15 @@ use progress::{Progress, ProgressMode};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && audit::is_meant(env::args_os()) => {
+            // A failure is dropped: there is no place left to report it.
+            drop(error.print());
+            return ExitStatus::NotEvaluated.into();
+        }
+        Err(error) => error.exit(),
+    };
     let mode = ProgressMode::choose(
         cli.global.progress,
         io::stderr().is_terminal(),
@@ -61,6 +70,7 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         }
         Command::Keys(args) => return keys::run(&args.command, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
+        Command::Audit(args) => return Ok(audit::run(args, printer).await),
         Command::Chat(args) => return tokio::task::block_in_place(|| chat::run(args, printer)),
         Command::Bench(args) => return bench::run(&args.command, printer).await,
         Command::Probe(args) => return probe::run(args, printer),

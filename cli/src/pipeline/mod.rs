@@ -148,7 +148,7 @@ impl Pipeline {
     pub async fn open(recipe: Recipe, options: Options, at: Surroundings) -> anyhow::Result<Self> {
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
-        ledger_key::sign_with_it(&store, &at.printer)?;
+        ledger_key::sign_with_it(&store, &at.printer).await?;
         Ok(Self {
             recipe,
             options,

@@ -37,7 +37,7 @@ pub async fn run(args: &BenchLedgerArgs, printer: &Printer) -> anyhow::Result<Ex
     let store = Store::open(&path).await?;
     let key = SecretKey::generate("bench")?;
     let public = key.public();
-    store.sign_checkpoints_with(key);
+    store.sign_checkpoints_with(key).await?;
     let half = args.entries / 2;
     let appended_per_second = append(&store, half).await?;
     let kept_per_second = keep(&store, args.entries - half).await?;

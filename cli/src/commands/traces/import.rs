@@ -64,7 +64,7 @@ pub async fn run(args: &ImportArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let file = look_at(args)?;
     let workdir = Workdir::create(&args.workdir)?;
     let store = Store::open(&workdir.store()).await?;
-    ledger_key::sign_with_it(&store, printer)?;
+    ledger_key::sign_with_it(&store, printer).await?;
     let cancel = interrupt::on_ctrl_c(printer);
     let (sender, mut batches) = mpsc::channel(READ_AHEAD);
     let reading = {

@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// Writes down size and root, signed where there is a key.
-    async fn append_checkpoint(
+    pub(super) async fn append_checkpoint(
         &self,
         connection: &mut SqliteConnection,
         frontier: &mut Frontier,
@@ -178,7 +178,10 @@ impl Store {
     }
 
     /// The tree's right edge.
-    async fn frontier(&self, connection: &mut SqliteConnection) -> Result<Frontier, StoreError> {
+    pub(super) async fn frontier(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Frontier, StoreError> {
         let size = sqlx::query_scalar!(
             r#"SELECT coalesce(max(idx) + 1, 0) AS "size!: i64" FROM ledger_leaves"#
         )

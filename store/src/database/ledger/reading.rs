@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Store;
 use crate::StoreError;
 use crate::ledger::{
-    Hash, ProofError, SecretKey, consistency_runs, fold, inclusion_runs, subtrees,
+    Hash, ProofError, SecretKey, SignedNote, consistency_runs, fold, inclusion_runs, subtrees,
 };
 
 /// A record of the ledger.
@@ -47,10 +47,20 @@ pub struct Inclusion {
 }
 
 impl Store {
-    /// From now on checkpoints are signed by this key. The first one that is given stays.
-    pub fn sign_checkpoints_with(&self, key: SecretKey) {
+    /// From now on checkpoints are signed by this key, and the newest one is signed now if nobody did: records that were
+    /// adopted when the store was opened came before the key. The first key that is given stays.
+    pub async fn sign_checkpoints_with(&self, key: SecretKey) -> Result<(), StoreError> {
         // A second key would be one that nobody expects.
         let _ = self.shared.signer.set(key);
+        let newest = self.latest_checkpoint().await?;
+        if newest.is_none_or(|newest| SignedNote::parse(&newest.note).is_ok()) {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        let mut frontier = self.frontier(&mut transaction).await?;
+        self.append_checkpoint(&mut transaction, &mut frontier)
+            .await?;
+        transaction.commit().await.map_err(self.explain())
     }
 
     /// What the ledger is called in its checkpoints.

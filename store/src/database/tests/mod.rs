@@ -1,6 +1,7 @@
 //! The store against real files.
 
 mod accounts;
+mod auditing;
 mod batches;
 mod imports;
 mod ledger;

@@ -16,7 +16,10 @@ fn holds(path: &Path, text: &str) -> bool {
 async fn what_was_erased_is_gone_and_everything_is_still_proven() {
     let mut whole = Whole::new().await;
     let store = Store::open(&whole.folder.path).await.unwrap();
-    store.sign_checkpoints_with(whole.secret.clone());
+    store
+        .sign_checkpoints_with(whole.secret.clone())
+        .await
+        .unwrap();
     let mut said = answer(&prompt(3), 7);
     said.trace.text = "call me at 555 0100".to_owned();
     store.record(std::slice::from_ref(&said)).await.unwrap();
@@ -56,7 +59,10 @@ async fn what_was_erased_is_gone_and_everything_is_still_proven() {
 
     // Prompts that are brought up to date and questions that are asked again change nothing of that.
     let store = Store::open(&whole.folder.path).await.unwrap();
-    store.sign_checkpoints_with(whole.secret.clone());
+    store
+        .sign_checkpoints_with(whole.secret.clone())
+        .await
+        .unwrap();
     store.add_prompts(&[prompt(5)]).await.unwrap();
     store.record(&whole.answers[4..5]).await.unwrap();
     assert_eq!(store.trace(&fifth).await.unwrap().record.text, "[erased]");
@@ -68,7 +74,10 @@ async fn what_was_erased_is_gone_and_everything_is_still_proven() {
 async fn nobody_erases_without_the_ledger_and_nothing_comes_back() {
     let whole = Whole::new().await;
     let store = Store::open(&whole.folder.path).await.unwrap();
-    store.sign_checkpoints_with(whole.secret.clone());
+    store
+        .sign_checkpoints_with(whole.secret.clone())
+        .await
+        .unwrap();
     let id = whole.answers[4].key.id();
     store.erase_trace(&id, "asked for it").await.unwrap();
     store.close().await;

@@ -3,6 +3,26 @@
 use super::*;
 use crate::ledger::{verify_consistency, verify_inclusion};
 
+/// Makes a store like one from before there was a ledger.
+const FORGET: &str = "DROP TABLE ledger; DROP TABLE ledger_leaves; DROP TABLE ledger_nodes;
+    DROP TABLE ledger_checkpoints; DELETE FROM _sqlx_migrations WHERE version = 5";
+
+#[tokio::test]
+async fn what_was_adopted_is_signed_as_soon_as_there_is_a_key() {
+    let whole = Whole::new().await;
+    tamper(&whole.folder.path, FORGET).await;
+    for _ in 0..2 {
+        let store = Store::open(&whole.folder.path).await.unwrap();
+        store
+            .sign_checkpoints_with(whole.secret.clone())
+            .await
+            .unwrap();
+        store.close().await;
+        let findings = audit(&whole.folder.path, &whole.held_to_key()).await;
+        assert_eq!(denied(&findings), Vec::<&Finding>::new());
+    }
+}
+
 #[tokio::test]
 async fn an_untouched_store_passes() {
     let whole = Whole::new().await;
@@ -14,7 +34,10 @@ async fn an_untouched_store_passes() {
     assert_eq!(codes, ["integrity::cannot-tell"; 2]);
     // Writing on changes nothing of that, under another name of the key as well.
     let store = Store::open(&whole.folder.path).await.unwrap();
-    store.sign_checkpoints_with(whole.secret.clone());
+    store
+        .sign_checkpoints_with(whole.secret.clone())
+        .await
+        .unwrap();
     store.write_verdicts("curation", &[]).await.unwrap();
     store.record(&[answer(&prompt(3), 7)]).await.unwrap();
     store.close().await;
@@ -26,10 +49,9 @@ async fn an_untouched_store_passes() {
 async fn a_ledger_that_was_made_anew_is_found_by_its_key() {
     let whole = Whole::new().await;
     let copy = whole.copy();
-    let forget = "DROP TABLE ledger; DROP TABLE ledger_leaves; DROP TABLE ledger_nodes;
-                  DROP TABLE ledger_checkpoints; DELETE FROM _sqlx_migrations WHERE version = 6;
-                  UPDATE traces SET text = 'negative' WHERE number = 7";
-    tamper(&copy.path, forget).await;
+    tamper(&copy.path, FORGET).await;
+    let forge = "UPDATE traces SET text = 'negative' WHERE number = 7";
+    tamper(&copy.path, forge).await;
     let store = Store::open(&copy.path).await.unwrap();
     store.close().await;
     let findings = audit(&copy.path, &whole.held_to_key()).await;
@@ -64,7 +86,10 @@ async fn with_the_key_in_wrong_hands_only_a_checkpoint_from_outside_tells() {
     )
     .await;
     let store = Store::open(&forged.path).await.unwrap();
-    store.sign_checkpoints_with(whole.secret.clone());
+    store
+        .sign_checkpoints_with(whole.secret.clone())
+        .await
+        .unwrap();
     fill(&store, "negative").await;
     store.close().await;
     let findings = audit(&forged.path, &whole.held_to_key()).await;
@@ -79,7 +104,10 @@ async fn a_store_that_was_put_back_is_told_by_a_checkpoint_from_outside() {
     let whole = Whole::new().await;
     let earlier = whole.copy();
     let store = Store::open(&whole.folder.path).await.unwrap();
-    store.sign_checkpoints_with(whole.secret.clone());
+    store
+        .sign_checkpoints_with(whole.secret.clone())
+        .await
+        .unwrap();
     store.record(&[answer(&prompt(3), 7)]).await.unwrap();
     let later = store.latest_checkpoint().await.unwrap().unwrap();
     store.close().await;
@@ -103,7 +131,10 @@ async fn a_store_that_was_put_back_is_told_by_a_checkpoint_from_outside() {
 async fn a_log_of_writes_that_was_edited_is_found() {
     let whole = Whole::new().await;
     let store = Store::open(&whole.folder.path).await.unwrap();
-    store.sign_checkpoints_with(whole.secret.clone());
+    store
+        .sign_checkpoints_with(whole.secret.clone())
+        .await
+        .unwrap();
     for sample in 7..12 {
         store.record(&[answer(&prompt(3), sample)]).await.unwrap();
     }

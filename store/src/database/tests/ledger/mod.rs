@@ -29,7 +29,7 @@ impl Whole {
         let folder = folder();
         let secret = SecretKey::generate("limbeck").unwrap();
         let store = Store::open(&folder.path).await.unwrap();
-        store.sign_checkpoints_with(secret.clone());
+        store.sign_checkpoints_with(secret.clone()).await.unwrap();
         let answers = fill(&store, "positive").await;
         let checkpoint = store.latest_checkpoint().await.unwrap().unwrap().note;
         store.close().await;
