@@ -279,6 +279,8 @@ fn what_fails_in_a_batch_is_listed_and_asked_again_on_request() {
 #[test]
 fn a_batch_that_the_service_does_not_know_is_closed_by_cancelling_it() {
     let (batches, _service, project) = project(Dialect::OpenAi, 3);
+    // As long as that, a service that does not know a batch is taken for one that does not know it yet.
+    project.edit("poll_s = 0.05", "poll_s = 0.001");
     batches.most(1).polls(1000);
     let no_wait = || with_key(&project, "harvest").args(["--no-wait"]).run();
     no_wait().exits(75);
