@@ -4,7 +4,7 @@
 //! nobody knows. Results and what becomes of their requests are written in one transaction, so that a collection that
 //! is killed goes on where it was.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -129,14 +129,18 @@ impl Store {
     ) -> Result<BatchResults, StoreError> {
         let explain = self.explain();
         let mut transaction = self.begin().await?;
+        let told = results.outcomes().into_iter().map(|(id, _)| id);
+        let told = id_list(&told.collect::<Vec<_>>());
         let open = sqlx::query_scalar!(
-            "SELECT trace_id FROM batch_requests WHERE batch = ?1 AND outcome IS NULL",
+            "SELECT trace_id FROM batch_requests
+             WHERE batch = ?1 AND outcome IS NULL AND trace_id IN (SELECT value FROM json_each(?2))",
             number,
+            told,
         )
         .fetch_all(&mut *transaction)
         .await
         .map_err(explain)?;
-        let open: std::collections::HashSet<String> = open.into_iter().collect();
+        let open: HashSet<String> = open.into_iter().collect();
         results
             .answered
             .retain(|answered| open.contains(&answered.key.id()));
@@ -147,38 +151,29 @@ impl Store {
             .unanswered
             .retain(|attempt| open.contains(&attempt.trace_id));
         self.record_in(&mut transaction, &results.answered).await?;
-        let failures: Vec<_> = results.failed.iter().chain(&results.unanswered).collect();
-        let failures: Vec<_> = failures.into_iter().cloned().collect();
+        let failures = [results.failed.as_slice(), &results.unanswered].concat();
         self.record_failures_in(&mut transaction, &failures).await?;
-        let outcome = |id: &str, outcome: BatchOutcome| json!([id, outcome.name()]);
-        let outcomes = results
-            .answered
-            .iter()
-            .map(|answered| outcome(&answered.key.id(), BatchOutcome::Answered))
-            .chain(
-                results
-                    .failed
-                    .iter()
-                    .map(|attempt| outcome(&attempt.trace_id, BatchOutcome::Failed)),
+        let outcomes = results.outcomes();
+        for outcome in [
+            BatchOutcome::Answered,
+            BatchOutcome::Failed,
+            BatchOutcome::Unanswered,
+        ] {
+            let ids = outcomes.iter().filter(|(_, found)| *found == outcome);
+            let ids = id_list(&ids.map(|(id, _)| id).collect::<Vec<_>>());
+            let name = outcome.name();
+            // Found by the primary key; a join with the list would walk through the whole batch each time.
+            sqlx::query!(
+                "UPDATE batch_requests SET outcome = ?3
+                 WHERE batch = ?1 AND trace_id IN (SELECT value FROM json_each(?2)) AND outcome IS NULL",
+                number,
+                ids,
+                name,
             )
-            .chain(
-                results
-                    .unanswered
-                    .iter()
-                    .map(|attempt| outcome(&attempt.trace_id, BatchOutcome::Unanswered)),
-            );
-        let outcomes = Value::Array(outcomes.collect()).to_string();
-        sqlx::query!(
-            "UPDATE batch_requests SET outcome = told.outcome
-             FROM (SELECT value ->> 0 AS trace_id, value ->> 1 AS outcome FROM json_each(?2)) AS told
-             WHERE batch = ?1 AND batch_requests.trace_id = told.trace_id
-               AND batch_requests.outcome IS NULL",
-            number,
-            outcomes,
-        )
-        .execute(&mut *transaction)
-        .await
-        .map_err(explain)?;
+            .execute(&mut *transaction)
+            .await
+            .map_err(explain)?;
+        }
         transaction.commit().await.map_err(explain)?;
         Ok(results)
     }

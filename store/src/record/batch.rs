@@ -183,6 +183,19 @@ impl BatchResults {
         self.answered.len() + self.failed.len() + self.unanswered.len()
     }
 
+    /// What becomes of each request by them, by trace id.
+    pub(crate) fn outcomes(&self) -> Vec<(String, BatchOutcome)> {
+        let answered = self.answered.iter().map(|answered| answered.key.id());
+        let id = |attempt: &Attempt| attempt.trace_id.clone();
+        let failed = self.failed.iter().map(id);
+        let unanswered = self.unanswered.iter().map(id);
+        answered
+            .map(|id| (id, BatchOutcome::Answered))
+            .chain(failed.map(|id| (id, BatchOutcome::Failed)))
+            .chain(unanswered.map(|id| (id, BatchOutcome::Unanswered)))
+            .collect()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
