@@ -270,3 +270,20 @@ async fn a_batch_that_the_service_does_not_know_at_once_is_waited_for() {
     bench.assert_taken(3, 1);
     bench.found().await.assert_all_answered(3);
 }
+
+#[tokio::test]
+async fn an_answer_whose_line_breaks_off_has_not_expired() {
+    let bench = Bench::new(Dialect::OpenAi).await;
+    let cut = std::sync::atomic::AtomicBool::new(false);
+    bench.service.ends("expired").lines(move |mut lines| {
+        // The file of answers, and only when it is read first.
+        if !lines.is_empty() && !cut.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            let last = lines.pop().unwrap();
+            lines.push(last[..last.len() / 2].to_owned());
+        }
+        lines
+    });
+    let summary = bench.run(4).await.unwrap();
+    assert_eq!(summary.unanswered, 0);
+    bench.found().await.assert_all_answered(4);
+}
