@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
-use crate::commands::batches::BatchesArgs;
 use crate::commands::chat::ChatArgs;
+use crate::commands::teachers::TeachersArgs;
 use crate::commands::traces::export::ExportArgs;
 use crate::commands::traces::import::ImportArgs;
 use crate::progress::ProgressChoice;
@@ -173,33 +173,6 @@ pub struct HarvestArgs {
     /// something is left
     #[arg(long, conflicts_with = "dry_run")]
     pub no_wait: bool,
-}
-
-/// Arguments of `teachers`.
-#[derive(Debug, Args)]
-pub struct TeachersArgs {
-    /// What to do with the teachers
-    #[command(subcommand)]
-    pub command: TeachersCommand,
-}
-
-/// The commands of `teachers`.
-#[derive(Debug, Subcommand)]
-pub enum TeachersCommand {
-    /// Send one tiny request to each teacher and say what came back
-    #[command(after_help = "Example:\n  limbeck teachers check recipe.toml")]
-    Check {
-        /// The recipe
-        recipe: PathBuf,
-        /// JSON lines instead of text
-        #[arg(long)]
-        json: bool,
-    },
-    /// List the batches that were handed over, or stop them
-    #[command(
-        after_help = "Examples:\n  limbeck teachers batches --workdir runs/my-task\n  limbeck teachers batches recipe.toml --cancel all"
-    )]
-    Batches(BatchesArgs),
 }
 
 /// Arguments of `traces`.
