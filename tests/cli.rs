@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 30] = [
     "",
     "init",
     "run",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 29] = [
     "traces erase",
     "teachers",
     "teachers check",
+    "teachers batches",
     "keys",
     "keys new",
     "keys show",

@@ -8,6 +8,7 @@
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
 //! - `service`, `service_faults`, `service_kill`, `service_input`: a teacher over HTTP, by a server that misbehaves
+//! - `batch`: a teacher that is asked in batches
 //! - `ledger`: the key, and what a run leaves in the ledger
 //! - `support`: what they are written in
 //!
@@ -24,6 +25,7 @@ mod bad_disk;
 mod bad_model;
 mod bad_recipe;
 mod bad_store;
+mod batch;
 mod chat;
 mod cli;
 mod hostile;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
 use crate::commands::chat::ChatArgs;
+use crate::commands::teachers::TeachersArgs;
 use crate::commands::traces::export::ExportArgs;
 use crate::commands::traces::import::ImportArgs;
 use crate::progress::ProgressChoice;
@@ -64,7 +65,7 @@ pub enum Command {
     Run(RunArgs),
     /// Ask the teachers and keep the answers
     #[command(
-        after_help = "Examples:\n  limbeck harvest recipe.toml --dry-run\n  limbeck harvest recipe.toml --retry-failed policy"
+        after_help = "Examples:\n  limbeck harvest recipe.toml --dry-run\n  limbeck harvest recipe.toml --no-wait\n  limbeck harvest recipe.toml --retry-failed policy"
     )]
     Harvest(HarvestArgs),
     /// Judge the answers and choose those that the student learns from
@@ -168,28 +169,10 @@ pub struct HarvestArgs {
     /// several times (`limbeck traces failures` shows the kinds)
     #[arg(long, value_name = "KIND")]
     pub retry_failed: Vec<String>,
-}
-
-/// Arguments of `teachers`.
-#[derive(Debug, Args)]
-pub struct TeachersArgs {
-    /// What to do with the teachers
-    #[command(subcommand)]
-    pub command: TeachersCommand,
-}
-
-/// The commands of `teachers`.
-#[derive(Debug, Subcommand)]
-pub enum TeachersCommand {
-    /// Send one tiny request to each teacher and say what came back
-    #[command(after_help = "Example:\n  limbeck teachers check recipe.toml")]
-    Check {
-        /// The recipe
-        recipe: PathBuf,
-        /// JSON lines instead of text
-        #[arg(long)]
-        json: bool,
-    },
+    /// Hand over what is asked in batches, collect what has ended, and do not wait for the rest; ends with 75 while
+    /// something is left
+    #[arg(long, conflicts_with = "dry_run")]
+    pub no_wait: bool,
 }
 
 /// Arguments of `traces`.

@@ -1,7 +1,7 @@
 //! The `limbeck` command: the door to everything.
 //!
 //! `main` reads the arguments, runs one command and turns its outcome into an exit code: 0 done, 1 a gate or a check
-//! failed, 2 wrong use or an error, 130 interrupted. This crate is the only one that prints, reads the environment or
+//! failed, 2 wrong use or an error, 75 something is left at a service for the next run, 130 interrupted. This crate is the only one that prints, reads the environment or
 //! reads configuration.
 
 mod args;
@@ -83,9 +83,11 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         Command::Harvest(args) if args.dry_run => Manner::DryRun,
         Command::Harvest(args) => Manner::Work {
             retry_failed: args.retry_failed.clone(),
+            no_wait: args.no_wait,
         },
         _ => Manner::Work {
             retry_failed: Vec::new(),
+            no_wait: false,
         },
     };
     let cancel = interrupt::on_ctrl_c(printer);

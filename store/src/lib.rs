@@ -44,9 +44,10 @@ pub use database::{
 pub use error::StoreError;
 pub use normalise::normalise;
 pub use record::{
-    Answered, Attempt, AttemptStatus, Call, Dataset, ExportedTrace, Failure, FinishReason, Ground,
-    ImportCounts, ImportOutcome, ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message,
-    Prompt, PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
+    Answered, Attempt, AttemptStatus, Batch, BatchOutcome, BatchRequest, BatchResults, BatchState,
+    Call, Dataset, ExportedTrace, Failure, FinishReason, Ground, ImportCounts, ImportOutcome,
+    ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message, NewBatch, Prompt,
+    PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
     TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord, TraceSummary,
     VerdictFilter, now,
 };

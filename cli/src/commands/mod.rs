@@ -1,6 +1,7 @@
 //! One file a subcommand. Each takes its arguments and its surroundings and says how it ended.
 
 pub mod audit;
+pub mod batches;
 pub mod bench;
 pub mod chat;
 pub mod completions;

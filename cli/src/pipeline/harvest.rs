@@ -5,11 +5,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use limbeck_store::{FinishReason, Prompt, SamplingParameters, TraceKey};
 use limbeck_teacher::wire::WireRequest;
-use limbeck_teacher::{Ask, HarvestError, HarvestPlan, HarvestSummary, harvest};
+use limbeck_teacher::{Ask, HarvestError, HarvestPlan, HarvestSummary};
 use serde::{Deserialize, Serialize};
 
+use super::batches::{Harvested, Left, left_in_words};
 use super::teacher::Loaded;
-use super::{Drawn, Finished, Interrupted, Pipeline};
+use super::{Drawn, Finished, Interrupted, Pipeline, Unfinished};
 use crate::printer::WithHint;
 use crate::progress::adapters::HarvestBar;
 
@@ -204,22 +205,27 @@ impl Pipeline {
                 label,
                 teacher.api().cloned(),
             ));
-            let (limits, stop) = (teacher.section.limits.limits(), self.cancel.clone());
-            let store = &self.store;
-            async move { harvest(store, teacher.asked(), plan, limits, reporter, stop).await }
+            self.ask_one(teacher, plan, reporter)
         });
         // All come to their end, also when one fails: what the others are answered is kept.
-        let summaries = futures::future::join_all(harvests).await;
-        let mut total = Asked::default();
+        let all = futures::future::join_all(harvests).await;
+        let (mut total, mut left) = (Asked::default(), Left::default());
         let (mut failed, mut interrupted) = (0, false);
-        for summary in summaries {
-            let summary = summary.map_err(with_its_hint)?;
+        for harvested in all {
+            let Harvested { summary, left: one } = harvested.map_err(with_its_hint)?;
+            left.add(one);
             total.add(&summary);
             failed += summary.failed + summary.left_out;
             interrupted |= summary.interrupted;
         }
         if interrupted {
+            if !left.is_nothing() {
+                self.printer.status(left_in_words(left));
+            }
             return Err(Interrupted.into());
+        }
+        if !left.is_nothing() {
+            return Err(Unfinished(left).into());
         }
         total.peak_rss_bytes = limbeck_student::evaluate::peak_resident_bytes();
         if failed > 0 {

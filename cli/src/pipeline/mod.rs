@@ -4,6 +4,7 @@
 //! if not, it works (or goes on working) there and writes the outcome last. A later stage names the hash of the one
 //! before it among its inputs, so a change anywhere redoes what follows it and nothing else.
 
+pub mod batches;
 mod curate;
 pub mod estimate;
 mod evaluate;
@@ -35,6 +36,7 @@ use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::sources::Cache;
 
+use batches::Left;
 use material::{Drawn, Material};
 use workdir::{StageDir, Workdir, write_whole};
 
@@ -63,6 +65,9 @@ pub struct Options {
     /// Kinds of failures that are asked again, also when the harvest is done.
     #[serde(skip)]
     pub retry_failed: Vec<String>,
+    /// Do not wait for batches: ask once how far they are, and leave what is open to the next run.
+    #[serde(skip)]
+    pub no_wait: bool,
     /// Report what is done and do nothing.
     #[serde(skip)]
     pub only_look: bool,
@@ -75,6 +80,8 @@ pub enum Ended {
     Done(Box<Report>),
     /// The user stopped it; what was in flight is saved.
     Interrupted,
+    /// Something is left in batches, which the next run collects or asks again.
+    Unfinished(Left),
 }
 
 /// A recipe on its way.
@@ -131,6 +138,11 @@ struct NotDone;
 #[error("interrupted")]
 struct Interrupted;
 
+/// Requests are left in batches.
+#[derive(Debug, thiserror::Error)]
+#[error("batches are left to the next run")]
+struct Unfinished(Left);
+
 impl Pipeline {
     /// Opens the work folder, which no other process may be using.
     pub async fn open(recipe: Recipe, options: Options, at: Surroundings) -> anyhow::Result<Self> {
@@ -159,6 +171,10 @@ impl Pipeline {
         match ended {
             Ok(()) => {}
             Err(error) if error.is::<Interrupted>() => return Ok(Ended::Interrupted),
+            Err(error) if error.is::<Unfinished>() => {
+                let Unfinished(left) = error.downcast()?;
+                return Ok(Ended::Unfinished(left));
+            }
             Err(error) if error.is::<NotDone>() => {}
             // It may be what keeps a checkpoint from being written as well.
             Err(error) => return Err(error),
@@ -233,7 +249,7 @@ impl Pipeline {
             .with_context(|| format!("the stage `{name}` did not end well"));
         let (status, summary) = match &result {
             Ok(outcome) => (RunStatus::Finished, serde_json::to_value(outcome)?),
-            Err(error) if error.is::<Interrupted>() => {
+            Err(error) if error.is::<Interrupted>() || error.is::<Unfinished>() => {
                 (RunStatus::Interrupted, serde_json::Value::Null)
             }
             Err(error) => (RunStatus::Failed, format!("{error:#}").into()),

@@ -175,6 +175,7 @@ pub fn load_service(section: &TeacherSection, printer: &Printer) -> anyhow::Resu
         limits: section.limits.limits(),
         retry: section.retry(),
         price: section.price(),
+        batch_price: section.batch_price(),
         stream: section.stream.unwrap_or(false),
         timeouts: section.timeout.unwrap_or_default().timeouts(),
         watcher: Arc::new(Watcher {

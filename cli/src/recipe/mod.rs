@@ -6,6 +6,7 @@
 //! What a teacher is asked is in [`asking`].
 
 pub mod asking;
+mod batch;
 mod diagnostic;
 mod error;
 mod harvest;

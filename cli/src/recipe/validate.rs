@@ -1,5 +1,6 @@
 //! What the types of a recipe cannot say: names that must exist, numbers that must fit, files that must be there.
 
+mod batch;
 mod import;
 mod learning;
 mod measuring;

@@ -35,7 +35,7 @@ pub struct FailureFilter {
 
 impl Store {
     /// The requests over the network that `teacher` (a teacher's identity) was sent since `since` (RFC 3339 in UTC),
-    /// the oldest first.
+    /// the oldest first. What went in a batch is not among them: services count it apart.
     pub async fn spent_since(&self, teacher: &str, since: &str) -> Result<Vec<Spent>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT started_at, endpoint AS "endpoint!", key_alias,
@@ -43,6 +43,7 @@ impl Store {
                    coalesce(completion_tokens, 0) AS "completion_tokens!: i64"
                FROM attempts
                WHERE teacher = ?1 AND started_at >= ?2 AND endpoint IS NOT NULL
+                 AND endpoint NOT LIKE '%/batches'
                ORDER BY started_at"#,
             teacher,
             since,

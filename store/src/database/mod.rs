@@ -7,6 +7,7 @@
 mod accounts;
 mod attempts;
 mod auditing;
+mod batches;
 mod datasets;
 mod exports;
 mod imports;

@@ -63,31 +63,38 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
+        let mut transaction = self.begin().await?;
+        self.record_in(&mut transaction, batch).await?;
+        transaction.commit().await.map_err(self.explain())
+    }
+
+    /// The same as a part of a transaction.
+    pub(super) async fn record_in(
+        &self,
+        connection: &mut SqliteConnection,
+        batch: &[Answered],
+    ) -> Result<(), StoreError> {
         let explain = self.explain();
         let recorded_at = now();
-        let mut transaction = self.begin().await?;
         let mut new = Vec::with_capacity(batch.len());
         for answered in batch {
             let row = TraceRow::new(self, answered)?;
-            if insert_trace(&mut transaction, answered, &row, &recorded_at)
+            if insert_trace(connection, answered, &row, &recorded_at)
                 .await
                 .map_err(explain)?
             {
                 new.push((row.id, answered));
             }
         }
-        insert_receipts(&mut transaction, &new)
-            .await
-            .map_err(explain)?;
-        let before = self.last_attempt(&mut transaction).await?;
+        insert_receipts(connection, &new).await.map_err(explain)?;
+        let before = self.last_attempt(connection).await?;
         let attempts = new.iter().flat_map(|(_, answered)| &answered.attempts);
-        attempts::insert_all(&mut transaction, attempts)
+        attempts::insert_all(connection, attempts)
             .await
             .map_err(explain)?;
         let traces = with_attempts(&new, before);
-        let entries = self.trace_entries(&mut transaction, &traces, false).await?;
-        self.append(&mut transaction, entries).await?;
-        transaction.commit().await.map_err(explain)
+        let entries = self.trace_entries(connection, &traces, false).await?;
+        self.append(connection, entries).await
     }
 }
 

@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderMap;
-use limbeck_store::identity::sha256_hex;
 use limbeck_store::{FinishReason, ServiceReceipt, TokenLogProbabilities, Trace};
 
 use super::key::ApiKey;
 use super::options::ApiOptions;
+use crate::Answer;
 use crate::pace::{Demand, Limits, Price};
 use crate::wire::{Failure, FailureKind, Finish, Usage, WireAnswer, WireToken};
-use crate::{Answer, Ask};
 
 /// Tokens that a service may add to a prompt: marks of turns, and instructions of its own.
 const TOKENS_ADDED: u64 = 64;
@@ -139,12 +138,17 @@ pub(super) struct Receipt<'a> {
     pub(super) key_alias: Option<&'a str>,
     /// The endpoint's own, where they are not the teacher's.
     pub(super) limits: Option<&'a Limits>,
-    pub(super) request: &'a [u8],
+    pub(super) request_sha256: String,
     pub(super) response_sha256: String,
 }
 
 impl Receipt<'_> {
-    pub(super) fn answer(self, ask: &Ask, answer: WireAnswer, latency: Duration) -> Answer {
+    pub(super) fn answer(
+        self,
+        choices: &[String],
+        answer: WireAnswer,
+        latency: Duration,
+    ) -> Answer {
         let service = ServiceReceipt {
             endpoint: self.endpoint.to_owned(),
             plan: self.options.plan.clone(),
@@ -158,7 +162,7 @@ impl Receipt<'_> {
             system_fingerprint: answer.system_fingerprint.clone(),
         };
         Answer {
-            trace: trace(&ask.parameters.choices, answer),
+            trace: trace(choices, answer),
             latency,
             limits: self.limits.map(|limits| {
                 let mut told = limits.for_receipts();
@@ -166,7 +170,7 @@ impl Receipt<'_> {
                 told["endpoint"] = self.endpoint.into();
                 told
             }),
-            request_sha256: sha256_hex(self.request),
+            request_sha256: self.request_sha256,
             response_sha256: self.response_sha256,
             service: Some(Box::new(service)),
         }

@@ -34,6 +34,8 @@ pub struct ApiOptions {
     pub retry: RetryPolicy,
     /// What it takes for its tokens.
     pub price: Option<Price>,
+    /// The same for what is asked in batches.
+    pub batch_price: Option<Price>,
     /// Whether answers come in pieces, so that one that is taken back is seen.
     pub stream: bool,
     /// How long to wait for what.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use limbeck_store::identity::sha256_hex;
 use limbeck_store::{AttemptStatus, Call, now};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use crate::{Answer, Ask, AskError};
 /// A wait that the service asks for and that is worth telling a person.
 const LONG_WAIT: Duration = Duration::from_secs(10);
 /// Nobody waits longer than this for a service that asks for it.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// A question on its way.
 pub(super) struct Asking<'a> {
@@ -155,10 +156,10 @@ impl<'a> Asking<'a> {
                 endpoint: &call.endpoint,
                 key_alias: call.key_alias.as_deref(),
                 limits: endpoint.limits.as_ref(),
-                request: &request.body,
+                request_sha256: sha256_hex(&request.body),
                 response_sha256: exchange.sha256,
             };
-            receipt.answer(self.ask, answer, latency)
+            receipt.answer(&self.ask.parameters.choices, answer, latency)
         });
         self.tries.push(Try {
             started_at,

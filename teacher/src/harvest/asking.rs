@@ -257,7 +257,7 @@ impl<'a> Asking<'a> {
 }
 
 /// The thin start of a receipt: who answered, under which limits, and the digests of both sides.
-fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> Receipt {
+pub(crate) fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> Receipt {
     let identity = teacher.identity();
     Receipt {
         provider: identity.provider.clone(),

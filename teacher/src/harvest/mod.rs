@@ -8,7 +8,7 @@
 //! asks for what is missing and for nothing else.
 
 mod asking;
-mod pending;
+pub(crate) mod pending;
 mod reporter;
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,7 @@ use limbeck_store::{Prompt, SamplingParameters, Store};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::asking::receipt;
 use self::asking::{Asking, Ended};
 use self::pending::Pending;
 use self::writer::Writer;

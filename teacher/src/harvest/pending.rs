@@ -12,30 +12,30 @@ const CHUNK: usize = 1000;
 
 /// One question, by where it stands in the plan: a few bytes, since there may be a hundred thousand prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Question {
+pub(crate) struct Question {
     /// Which of the prompts.
-    pub(super) index: u32,
-    pub(super) sample: u32,
+    pub(crate) index: u32,
+    pub(crate) sample: u32,
     /// It is asked again with the larger limit that the plan has for answers which were cut off.
-    pub(super) larger: bool,
+    pub(crate) larger: bool,
 }
 
 /// The questions without an answer.
-pub(super) struct Pending {
+pub(crate) struct Pending {
     /// Different prompts in the plan.
-    pub(super) prompts: u64,
+    pub(crate) prompts: u64,
     /// Answers that the store holds already.
-    pub(super) reused: u64,
+    pub(crate) reused: u64,
     /// Questions that failed before in a way that would repeat itself, and are not asked.
-    pub(super) left_out: u64,
+    pub(crate) left_out: u64,
     /// In the order of the plan.
-    pub(super) questions: Vec<Question>,
+    pub(crate) questions: Vec<Question>,
 }
 
 impl Pending {
     /// Adds the plan's prompts to the store, and looks up which of its questions have been answered by `teacher` (a
     /// key of its identity). A prompt that the plan holds twice counts once.
-    pub(super) async fn find(
+    pub(crate) async fn find(
         store: &Store,
         teacher: &str,
         plan: &HarvestPlan,
@@ -117,7 +117,7 @@ impl Pending {
 
 impl HarvestPlan {
     /// The question about one of the plan's prompts.
-    pub(super) fn ask(&self, question: Question) -> Ask {
+    pub(crate) fn ask(&self, question: Question) -> Ask {
         let prompt: &Prompt = &self.prompts[question.index as usize];
         let mut parameters = self.parameters.clone();
         if let (true, Some(larger)) = (question.larger, self.larger_limit()) {
@@ -131,7 +131,7 @@ impl HarvestPlan {
     }
 
     /// How many tokens an answer may have that is asked for again because it was cut off.
-    pub(super) fn larger_limit(&self) -> Option<u32> {
+    pub(crate) fn larger_limit(&self) -> Option<u32> {
         let larger = self.truncated_max_tokens?;
         (self.parameters.choices.is_empty() && larger > self.parameters.max_tokens)
             .then_some(larger)

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod auditing;
+mod batches;
 mod imports;
 mod ledger;
 mod opening;
