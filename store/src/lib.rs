@@ -5,6 +5,7 @@
 //! - [`Store`]: the database, and every statement that reads or writes it;
 //! - [`codec`]: token log-probabilities in few bytes;
 //! - [`curate`](mod@curate): which answers are fit to learn from; pure functions;
+//! - [`terms`]: what routes and licences say of learning from answers, and what follows;
 //! - [`audit`]: what one who answers for the data must know.
 //!
 //! Invariants:
@@ -30,6 +31,7 @@ mod error;
 pub mod identity;
 mod normalise;
 pub mod record;
+pub mod terms;
 
 pub use curate::{
     Candidate, Check, CheckSummary, ChoiceDistribution, Curated, Curation, DatasetRow,
