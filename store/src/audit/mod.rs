@@ -4,5 +4,13 @@
 //! finding says what it is about, by which way that came in, and what to do. Nothing here calls anything lawful.
 
 mod finding;
+mod licences;
+mod rights;
+#[cfg(test)]
+mod rights_tests;
+mod terms;
 
 pub use finding::{Area, Finding, Level};
+pub use licences::licences;
+pub use rights::{LicenseText, Licensed, RightsInput};
+pub use terms::terms;
