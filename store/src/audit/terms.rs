@@ -160,8 +160,8 @@ fn unused(input: &RightsInput<'_>, declaration: &Declaration) -> Option<Finding>
     let of_answers = input.origins.iter().map(|origin| judge(input, origin));
     let used = of_answers.into_iter().any(|ruling| is_about(&ruling));
     let licensed = input.weights.iter().chain(input.prompts);
-    let mut licenses = licensed.filter_map(|licensed| licensed.license.as_ref());
-    let of_license = licenses.any(|license| {
+    let mut declared = licensed.filter_map(|under| under.license.as_ref());
+    let of_license = declared.any(|license| {
         let record = input.registry.license(license, Collected::On(input.today));
         record.is_some_and(|record| record.id.eq_ignore_ascii_case(&declaration.terms))
     });

@@ -4,6 +4,7 @@ mod accounts;
 mod imports;
 mod opening;
 mod recording;
+mod rights;
 
 use std::path::{Path, PathBuf};
 
