@@ -26,7 +26,7 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::stage::Manner;
-use commands::{bench, chat, completions, init, probe, stage, teachers, traces};
+use commands::{bench, chat, completions, init, probe, stage, teachers, terms, traces};
 use exit_status::ExitStatus;
 use pipeline::Stage;
 use printer::Printer;
@@ -58,6 +58,7 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         Command::Teachers(args) => {
             return teachers::run(&args.command, &cli.global, printer, progress).await;
         }
+        Command::Terms(args) => return terms::run(&args.command, &cli.global, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
         Command::Chat(args) => return tokio::task::block_in_place(|| chat::run(args, printer)),
         Command::Bench(args) => return bench::run(&args.command, printer),

@@ -23,10 +23,15 @@ pub fn terms(input: &RightsInput<'_>) -> Vec<Finding> {
 
 fn of_origin(input: &RightsInput<'_>, origin: &Origin) -> Vec<Finding> {
     let ruling = judge(input, origin);
+    // Answers that are not asked for yet have no number.
+    let what = match origin.answers {
+        0 => format!("answers of `{}`", origin.model),
+        count => format!("{count} answers of `{}`", origin.model),
+    };
     let found = |name: &str, level: Level, message: String| {
         Finding::new(Area::Terms, name, level, message)
             .via(format!("student `{}`", input.student))
-            .via(format!("{} answers of `{}`", origin.answers, origin.model))
+            .via(what.clone())
             .via(origin.describe())
             .via(format!("terms {}", quoted(ruling.records.iter())))
     };

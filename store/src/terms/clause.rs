@@ -22,6 +22,14 @@ pub struct Clause {
     pub sha256: String,
 }
 
+impl Clause {
+    /// Whether it can be a digest of text at all.
+    pub(super) fn is_well_formed(&self) -> bool {
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        self.bytes > 0 && self.sha256.len() == 64 && self.sha256.chars().all(hex)
+    }
+}
+
 /// The spelling in which clauses are compared. It never changes, since digests rest on it.
 ///
 /// Unicode NFKC; the targets of Markdown links, the marks of Markdown, bullets and characters without width are left

@@ -29,6 +29,17 @@ pub enum Class {
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Any,
+        Self::NoncompetingOnly,
+        Self::SameFamilyOnly,
+        Self::ResearchOnly,
+        Self::PriorAuthorisation,
+        Self::Forbidden,
+        Self::Unclear,
+    ];
+
     /// The name as it is written in records.
     pub fn name(self) -> &'static str {
         match self {
@@ -211,7 +222,7 @@ pub struct Source {
     /// The day on which the archive, or the one who saved it, had this text.
     pub retrieved: Date,
     /// Its clauses that matter.
-    #[serde(default, rename = "clause")]
+    #[serde(default, rename = "clause", skip_serializing_if = "Vec::is_empty")]
     pub clauses: Vec<Clause>,
 }
 
@@ -249,22 +260,22 @@ pub struct TermsRecord {
     #[serde(default = "all_uses")]
     pub applies_to: Vec<Use>,
     /// Whether the provider may permit what the class forbids.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lifted_by_authorisation: bool,
     /// Whether classifiers that are not given to others are excepted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub classifiers_excepted: bool,
     /// Whether the terms of whoever provides the model apply as well.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub passes_through: bool,
     /// What it says of commercial use.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub commercial: Commercial,
     /// What it says of giving the answers to others.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub release: Release,
     /// What has to go on with the student.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub flow_down: FlowDowns,
     /// From when on it is in force; always, if nothing is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -279,6 +290,10 @@ pub struct TermsRecord {
     /// Where the texts were read.
     #[serde(default, rename = "source", skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn all_uses() -> Vec<Use> {
@@ -296,8 +311,8 @@ impl TermsRecord {
         Ok(record)
     }
 
-    /// What the types cannot say.
-    pub(super) fn check(&self, file: &str) -> Result<(), TermsError> {
+    /// What the types cannot say; `file` is where the record stands.
+    pub fn check(&self, file: &str) -> Result<(), TermsError> {
         let invalid = |key: &str, problem: &str| {
             Err(TermsError::Invalid {
                 file: file.to_owned(),
@@ -383,12 +398,5 @@ impl TermsRecord {
     pub fn is_text(&self, normalised: &str) -> bool {
         let mut clauses = self.clauses().peekable();
         clauses.peek().is_some() && clauses.all(|clause| super::clause::holds(normalised, clause))
-    }
-}
-
-impl Clause {
-    fn is_well_formed(&self) -> bool {
-        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-        self.bytes > 0 && self.sha256.len() == 64 && self.sha256.chars().all(hex)
     }
 }
