@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 28] = [
     "",
     "init",
     "run",
@@ -27,6 +27,11 @@ const COMMANDS: [&str; 23] = [
     "traces export",
     "teachers",
     "teachers check",
+    "terms",
+    "terms list",
+    "terms show",
+    "terms check",
+    "terms add",
     "chat",
     "bench",
     "bench decode",

@@ -294,5 +294,7 @@ mod mistakes_tests;
 #[cfg(test)]
 mod service_mistakes_tests;
 #[cfg(test)]
+mod terms_mistakes_tests;
+#[cfg(test)]
 #[path = "recipe_tests.rs"]
 mod tests;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Basis, Class, Commercial, DutyKind, FlowDown, Release};
+use super::duty::DutyKind;
+use super::record::{Basis, Class, Commercial, FlowDown, Release};
 use super::{Intent, Registry, Statement, TermsRecord, Through, Use};
 
 /// What may be done as far as the records say, the most permissive first.

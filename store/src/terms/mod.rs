@@ -11,6 +11,7 @@
 mod clause;
 mod decide;
 mod declaration;
+mod duty;
 mod embedded;
 mod error;
 mod intent;
@@ -23,11 +24,11 @@ mod tests;
 pub use clause::{Clause, holds, normalise_clause};
 pub use decide::{Decision, OwedDuty, Verdict, decide, flow_down};
 pub use declaration::{Declaration, Standing, Statement};
+pub use duty::{Duty, DutyKind};
 pub use error::TermsError;
 pub use intent::{Intent, Through, Use};
 pub use origin::{Collected, Origin, Ruling};
 pub use record::{
-    Basis, Class, Commercial, Duty, DutyKind, FlowDown, FlowDowns, Kind, Release, Source,
-    TermsRecord,
+    Basis, Class, Commercial, FlowDown, FlowDowns, Kind, Release, Source, TermsRecord,
 };
 pub use registry::{Registry, Route};

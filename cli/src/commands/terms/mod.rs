@@ -73,7 +73,7 @@ pub enum TermsCommand {
     },
     /// Make a record of a text that you saved, and print it for a recipe
     #[command(
-        after_help = "Examples:\n  limbeck terms add services-agreement.html --effective 2026-11-01 --like openai-api-2026-01-01 --id openai-api-2026-11-01 >> recipe.toml\n  limbeck terms add terms.txt --effective 2026-05-04 --id acme-api --provider acme --class noncompeting_only --clause 'You may not use outputs to build a competing model.' --summary 'Bars models that compete.' >> recipe.toml"
+        after_help = "Examples:\n  limbeck terms add services-agreement.txt --effective 2026-11-01 --like openai-api-2026-01-01 --id openai-api-2026-11-01 >> recipe.toml\n  limbeck terms add terms.txt --effective 2026-05-04 --id acme-api --provider acme --class noncompeting_only --clause 'You may not use outputs to build a competing model.' --summary 'Bars models that compete.' >> recipe.toml"
     )]
     Add(AddArgs),
 }

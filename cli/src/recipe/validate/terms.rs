@@ -12,7 +12,7 @@ impl Checker<'_> {
         };
         for (index, record) in terms.iter().enumerate() {
             let at = format!("terms.{index}");
-            if let Err(error) = registry.add("this recipe", record.clone()) {
+            if let Err(error) = registry.add(&record.id, record.clone()) {
                 match error.hint() {
                     Some(hint) => self.wrong_with_help(at, error.to_string(), hint),
                     None => self.wrong(at, error.to_string()),
