@@ -10,15 +10,29 @@ use expect_test::expect;
 use super::mistakes_tests::check_in;
 use super::tests::WHOLE;
 
-#[test]
-fn a_declaration_that_says_nothing_and_a_record_that_cannot_be_are_mistakes() {
-    const DECLARATION: &str = r#"[[declaration]]
+const DECLARATION: &str = r#"[[declaration]]
 terms = "openai-api-2026-01-01"
 says = []
 expires = "2027-01-01"
 terms_sha256 = "abc"
 
 [harvest]"#;
+
+const RECORD: &str = r#"[[terms]]
+kind = "route"
+id = "mine"
+title = "Mine"
+providers = ["openai"]
+plan = "api"
+class = "any"
+effective = "2026-01-01"
+basis = "secondary"
+summary = "Mine."
+
+[harvest]"#;
+
+#[test]
+fn a_declaration_that_says_nothing_and_a_record_that_cannot_be_are_mistakes() {
     check_in(
         WHOLE,
         "[harvest]",
@@ -51,18 +65,6 @@ terms_sha256 = "abc"
                |         ^^^^^^^^^
                = help: did you mean `reviewed`?"#]],
     );
-    const RECORD: &str = r#"[[terms]]
-kind = "route"
-id = "mine"
-title = "Mine"
-providers = ["openai"]
-plan = "api"
-class = "any"
-effective = "2026-01-01"
-basis = "secondary"
-summary = "Mine."
-
-[harvest]"#;
     check_in(
         WHOLE,
         "[harvest]",

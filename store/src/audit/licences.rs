@@ -28,9 +28,7 @@ pub fn licences(input: &RightsInput<'_>) -> Vec<Finding> {
             .iter()
             .filter_map(|text| disagreement(input, text)),
     );
-    findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.code.cmp(&b.code)));
-    findings.dedup();
-    findings
+    super::gravest_first(findings)
 }
 
 /// What is said, and known, of the student's own licence.

@@ -286,3 +286,25 @@ fn a_tag_that_disagrees_with_the_text_beside_it_is_told() {
     case.texts = vec![text(None, mit)];
     assert_eq!(case.licences(), [""; 0]);
 }
+
+#[test]
+fn days_on_which_the_same_holds_are_told_as_one() {
+    let mut case = Case::new();
+    let mut days: Vec<Origin> = (1..=9)
+        .map(|day| {
+            let mut origin = origin("openai", "gpt-4o-mini", None);
+            origin.collected = Collected::On(date(2026, 6, day));
+            origin
+        })
+        .collect();
+    days.push(days[0].clone());
+    days[0].collected = Collected::On(date(2025, 6, 1));
+    case.origins = days;
+    let found = terms(&case.input());
+    let missing = found.iter().filter(|found| found.code.ends_with("missing"));
+    let answers: Vec<&str> = missing.map(|found| found.path[1].as_str()).collect();
+    assert_eq!(
+        answers,
+        ["10 answers of `gpt-4o-mini`", "90 answers of `gpt-4o-mini`"]
+    );
+}

@@ -10,19 +10,41 @@ use crate::terms::{
 /// Everything that stands against the intent in the terms of the answers, and what is owed under them.
 pub fn terms(input: &RightsInput<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for origin in input.origins {
-        findings.extend(of_origin(input, origin));
+    for (origin, ruling) in judged(input) {
+        findings.extend(of_origin(input, &origin, &ruling));
     }
     for declaration in input.declarations {
         findings.extend(of_declaration(input, declaration));
     }
-    findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.code.cmp(&b.code)));
-    findings.dedup();
-    findings
+    super::gravest_first(findings)
 }
 
-fn of_origin(input: &RightsInput<'_>, origin: &Origin) -> Vec<Finding> {
-    let ruling = judge(input, origin);
+/// All origins with the rulings on them. Days on which the same was ruled are told as one, by the last of them.
+fn judged(input: &RightsInput<'_>) -> Vec<(Origin, Ruling)> {
+    let mut judged: Vec<(Origin, Ruling)> = Vec::new();
+    for origin in input.origins {
+        let ruling = judge(input, origin);
+        let is_same = |known: &&mut (Origin, Ruling)| {
+            let mut other = known.0.clone();
+            other.answers = origin.answers;
+            let known_day = std::mem::replace(&mut other.collected, origin.collected);
+            let is_import = |collected| matches!(collected, Collected::Until(_));
+            other == *origin
+                && is_import(known_day) == is_import(origin.collected)
+                && known.1 == ruling
+        };
+        match judged.iter_mut().find(is_same) {
+            Some((known, _)) => {
+                known.answers += origin.answers;
+                known.collected = known.collected.max(origin.collected);
+            }
+            None => judged.push((origin.clone(), ruling)),
+        }
+    }
+    judged
+}
+
+fn of_origin(input: &RightsInput<'_>, origin: &Origin, ruling: &Ruling) -> Vec<Finding> {
     // Answers that are not asked for yet have no number.
     let what = match origin.answers {
         0 => format!("answers of `{}`", origin.model),
@@ -53,7 +75,7 @@ fn of_origin(input: &RightsInput<'_>, origin: &Origin) -> Vec<Finding> {
         Verdict::Allow | Verdict::AllowWithDuties => {}
         Verdict::NeedsDeclaration => {
             let finding = found("declaration-missing", Level::Deny, reasons);
-            findings.push(finding.help(how_to_declare(input.registry, &ruling)));
+            findings.push(finding.help(how_to_declare(input.registry, ruling)));
         }
         Verdict::Unknown => {
             let finding = found("unknown", Level::Deny, reasons);
@@ -78,7 +100,7 @@ fn of_origin(input: &RightsInput<'_>, origin: &Origin) -> Vec<Finding> {
         );
         findings.push(found("day-unknown", Level::Note, message));
     }
-    findings.extend(tightened(input, origin, &ruling).map(|message| {
+    findings.extend(tightened(input, origin, ruling).map(|message| {
         found("tightened", Level::Warning, message)
             .help("what was collected before stays under the earlier terms; ask for no more without looking at the new ones")
     }));

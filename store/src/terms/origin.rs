@@ -1,6 +1,7 @@
 //! Where answers came from, and the verdict on them.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -89,12 +90,29 @@ impl Origin {
     }
 
     fn is_self_hosted(&self) -> bool {
-        let host = self.endpoint.as_deref().unwrap_or_default();
-        let host = host.split_once("://").map_or(host, |(_, rest)| rest);
-        let loopback = ["127.", "localhost:", "localhost/", "[::1]"];
         SELF_HOSTED.contains(&self.provider.as_str())
-            || (self.provider == ANY_SERVER && loopback.iter().any(|own| host.starts_with(own)))
+            || (self.provider == ANY_SERVER
+                && self.endpoint.as_deref().is_some_and(is_this_machine))
     }
+}
+
+/// Whether `endpoint`, host and path with or without a scheme, is at a loopback address.
+fn is_this_machine(endpoint: &str) -> bool {
+    let rest = endpoint
+        .split_once("://")
+        .map_or(endpoint, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if let Ok(address) = authority.parse::<SocketAddr>() {
+        return address.ip().is_loopback();
+    }
+    let host = authority.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return address.is_loopback();
+    }
+    let name = authority
+        .split_once(':')
+        .map_or(authority, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost")
 }
 
 /// A verdict on answers of one origin.
@@ -247,6 +265,36 @@ impl Registry {
                 "no record of the licence `{name}` of {of} `{}`",
                 origin.model
             )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_this_machine;
+
+    #[test]
+    fn only_loopback_addresses_are_this_machine() {
+        for own in [
+            "127.0.0.1:8080/v1/chat/completions",
+            "http://localhost:1234/v1",
+            "localhost/v1",
+            "[::1]:8080/v1",
+            "http://[::1]/v1",
+            "127.0.0.53",
+        ] {
+            assert!(is_this_machine(own), "{own}");
+        }
+        for other in [
+            "127.0.0.1.example.org/v1",
+            "127.example.org:80",
+            "localhost.example.org",
+            "https://api.openai.com/v1",
+            "user@127.0.0.1:80",
+            "10.0.0.1:8080",
+            "",
+        ] {
+            assert!(!is_this_machine(other), "{other}");
         }
     }
 }
