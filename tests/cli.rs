@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 34] = [
     "",
     "init",
     "run",
@@ -19,12 +19,14 @@ const COMMANDS: [&str; 28] = [
     "evaluate",
     "export",
     "report",
+    "audit",
     "traces",
     "traces list",
     "traces show",
     "traces failures",
     "traces import",
     "traces export",
+    "traces erase",
     "teachers",
     "teachers check",
     "terms",
@@ -32,10 +34,14 @@ const COMMANDS: [&str; 28] = [
     "terms show",
     "terms check",
     "terms add",
+    "keys",
+    "keys new",
+    "keys show",
     "chat",
     "bench",
     "bench decode",
     "bench requests",
+    "bench ledger",
     "probe",
     "completions",
 ];

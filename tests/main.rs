@@ -9,6 +9,7 @@
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
 //! - `service`, `service_faults`, `service_kill`, `service_input`: a teacher over HTTP, by a server that misbehaves
+//! - `ledger`: the key, and what a run leaves in the ledger
 //! - `support`: what they are written in
 //!
 //! None of them needs a network, a teacher, Python or a free port. The teacher has about a hundred thousand random
@@ -19,6 +20,7 @@
     reason = "tests; `expect_test` writes its snapshots with hashes"
 )]
 
+mod audit;
 mod bad_disk;
 mod bad_model;
 mod bad_recipe;
@@ -31,6 +33,7 @@ mod imported;
 #[cfg(unix)]
 mod interrupt;
 mod kill;
+mod ledger;
 mod progress;
 mod road;
 mod service;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::audit::AuditArgs;
 use crate::commands::chat::ChatArgs;
 use crate::commands::terms::TermsArgs;
 use crate::commands::traces::export::ExportArgs;
@@ -88,6 +89,14 @@ pub enum Command {
     Terms(TermsArgs),
     /// Look at the answers in the store, bring others in by file, or write them to one
     Traces(TracesArgs),
+    /// The key that signs the ledger's checkpoints
+    Keys(KeysArgs),
+    /// Find what one who answers for the data must know; exit code: the sum of integrity 8, conduct 16 and privacy 32
+    /// where one denies something, 64 if it cannot look
+    #[command(
+        after_help = "Examples:\n  limbeck audit --workdir runs/support-sentiment\n  limbeck audit integrity --workdir runs/mine --key KEY --checkpoint kept-elsewhere.txt"
+    )]
+    Audit(AuditArgs),
     /// Talk to a student or a teacher
     #[command(
         after_help = "Example:\n  echo 'The parcel never came' | limbeck chat runs/support-sentiment/student"
@@ -249,6 +258,20 @@ pub enum TracesCommand {
         after_help = "Examples:\n  limbeck traces export --workdir runs/support-sentiment --kept | head -1 | jq .messages\n  limbeck traces export --workdir runs/support-sentiment --format parquet --output traces.parquet"
     )]
     Export(ExportArgs),
+    /// Take an answer out of the store for good; that it was there, and the reason, stay in the ledger
+    #[command(
+        after_help = "Example:\n  limbeck traces erase 3fa9 --workdir runs/support-sentiment --reason 'asked by the customer'"
+    )]
+    Erase {
+        /// The trace's id, or its first characters
+        id: String,
+        /// The work folder of a run
+        #[arg(long, value_name = "DIR")]
+        workdir: PathBuf,
+        /// Why; it is kept, so name nobody in it
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Show one trace with its prompt, verdicts and receipt
     #[command(after_help = "Example:\n  limbeck traces show 3fa9 --workdir runs/support-sentiment")]
     Show {
@@ -260,6 +283,31 @@ pub enum TracesCommand {
         /// JSON instead of text
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// Arguments of `keys`.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// What to do with the key
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// The commands of `keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key, where there is none, and print its public half
+    #[command(after_help = "Example:\n  limbeck keys new > limbeck.vkey")]
+    New,
+    /// Print the public half of the key, which an audit takes as the one to trust
+    #[command(
+        after_help = "Examples:\n  limbeck keys show > limbeck.vkey\n  limbeck keys show --workdir runs/support-sentiment"
+    )]
+    Show {
+        /// Name the key as the checkpoints of this work folder do, for other programs that verify signed notes
+        #[arg(long, value_name = "DIR")]
+        workdir: Option<PathBuf>,
     },
 }
 
@@ -282,6 +330,9 @@ pub enum BenchCommand {
         after_help = "Example:\n  limbeck bench requests runs/support-sentiment/student --requests requests.jsonl --choice positive --choice negative"
     )]
     Requests(BenchRequestsArgs),
+    /// The ledger of a store: records appended, proven and audited
+    #[command(after_help = "Example:\n  limbeck bench ledger --entries 1000000 --json")]
+    Ledger(BenchLedgerArgs),
 }
 
 /// Arguments of `bench decode`.
@@ -299,6 +350,17 @@ pub struct BenchDecodeArgs {
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
     pub new: u16,
     /// JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `bench ledger`.
+#[derive(Debug, Args)]
+pub struct BenchLedgerArgs {
+    /// Records in all; the store is made in the folder for temporary files and goes away
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(2..))]
+    pub entries: u64,
+    /// JSON instead of text
     #[arg(long)]
     pub json: bool,
 }

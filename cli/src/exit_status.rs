@@ -11,6 +11,10 @@ pub enum ExitStatus {
     CheckFailed,
     /// Wrong use, or an error that kept the work from being done.
     Error,
+    /// The audit looked; the bits of the areas in which it denies something.
+    Audited(u8),
+    /// The audit could not look.
+    NotEvaluated,
     /// Interrupted by the user; what was in flight has been saved.
     Interrupted,
 }
@@ -22,6 +26,8 @@ impl ExitStatus {
             Self::Success => 0,
             Self::CheckFailed => 1,
             Self::Error => 2,
+            Self::Audited(bits) => bits,
+            Self::NotEvaluated => 64,
             Self::Interrupted => 130,
         }
     }
@@ -44,8 +50,10 @@ mod tests {
             ExitStatus::CheckFailed,
             ExitStatus::Error,
             ExitStatus::Interrupted,
+            ExitStatus::Audited(48),
+            ExitStatus::NotEvaluated,
         ]
         .map(ExitStatus::code);
-        assert_eq!(codes, [0, 1, 2, 130]);
+        assert_eq!(codes, [0, 1, 2, 130, 48, 64]);
     }
 }

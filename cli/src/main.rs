@@ -9,6 +9,7 @@ mod commands;
 mod exit_status;
 mod import;
 mod interrupt;
+mod ledger_key;
 mod pipeline;
 mod printer;
 mod progress;
@@ -19,6 +20,7 @@ mod table;
 mod text;
 mod trace_file;
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -26,7 +28,9 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::stage::Manner;
-use commands::{bench, chat, completions, init, probe, stage, teachers, terms, traces};
+use commands::{
+    audit, bench, chat, completions, init, keys, probe, stage, teachers, terms, traces,
+};
 use exit_status::ExitStatus;
 use pipeline::Stage;
 use printer::Printer;
@@ -34,7 +38,15 @@ use progress::{Progress, ProgressMode};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && audit::is_meant(env::args_os()) => {
+            // A failure is dropped: there is no place left to report it.
+            drop(error.print());
+            return ExitStatus::NotEvaluated.into();
+        }
+        Err(error) => error.exit(),
+    };
     let mode = ProgressMode::choose(
         cli.global.progress,
         io::stderr().is_terminal(),
@@ -59,9 +71,11 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
             return teachers::run(&args.command, &cli.global, printer, progress).await;
         }
         Command::Terms(args) => return terms::run(&args.command, &cli.global, printer).await,
+        Command::Keys(args) => return keys::run(&args.command, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
+        Command::Audit(args) => return Ok(audit::run(args, printer).await),
         Command::Chat(args) => return tokio::task::block_in_place(|| chat::run(args, printer)),
-        Command::Bench(args) => return bench::run(&args.command, printer),
+        Command::Bench(args) => return bench::run(&args.command, printer).await,
         Command::Probe(args) => return probe::run(args, printer),
         Command::Completions { shell } => return completions::run(*shell, printer),
     };

@@ -76,7 +76,7 @@ fn write_canonical(value: &Value, out: &mut String) {
 }
 
 /// Only what JSON requires is escaped, as in RFC 8785, so that the bytes do not depend on a library's taste.
-fn write_string(text: &str, out: &mut String) {
+pub(crate) fn write_string(text: &str, out: &mut String) {
     out.push('"');
     for character in text.chars() {
         match character {

@@ -6,6 +6,7 @@
 //! - [`codec`]: token log-probabilities in few bytes;
 //! - [`curate`](mod@curate): which answers are fit to learn from; pure functions;
 //! - [`terms`]: what routes and licences say of learning from answers, and what follows;
+//! - [`ledger`]: the log in which nothing can be changed without being seen;
 //! - [`audit`]: what one who answers for the data must know.
 //!
 //! Invariants:
@@ -13,6 +14,7 @@
 //! - What [`Store::record`] has returned from is on the disk: an answer is durable before it is counted.
 //! - A trace is identified by what was asked, of whom and how, so nothing is asked or kept twice.
 //! - Nothing is deleted by curation; a verdict with its reason stands beside the trace.
+//! - What is kept is in the ledger, by a record in the same transaction; `Store::audit_integrity` finds what was changed since.
 //! - One process writes to a store at a time; others may read.
 #![cfg_attr(
     test,
@@ -29,6 +31,7 @@ pub mod curate;
 mod database;
 mod error;
 pub mod identity;
+pub mod ledger;
 mod normalise;
 pub mod record;
 pub mod terms;
@@ -37,7 +40,9 @@ pub use curate::{
     Candidate, Check, CheckSummary, ChoiceDistribution, Curated, Curation, DatasetRow,
     InvalidCheck, PhrasingPrior, PriorCorrection, PriorCorrectionFit, RowAnswer, Verdict, curate,
 };
-pub use database::{FailureFilter, Spent, Store};
+pub use database::{
+    Erasure, FailureFilter, Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind, Spent, Store,
+};
 pub use error::StoreError;
 pub use normalise::normalise;
 pub use record::{

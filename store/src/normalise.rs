@@ -28,7 +28,8 @@ pub fn normalise(text: &str) -> String {
     if out.is_empty() {
         return folded.trim().to_owned();
     }
-    out
+    // What stood around an apostrophe may compose, or change places, now that it is gone.
+    out.nfkc().collect()
 }
 
 /// Word boundaries and marks that do not tell one message from another.
@@ -76,6 +77,13 @@ mod tests {
         assert_ne!(normalise("?!"), normalise("..."));
         assert_eq!(normalise(" \n"), "");
         assert_ne!(normalise("😀"), normalise("😡"));
+    }
+
+    #[test]
+    fn what_an_apostrophe_parted_is_put_in_order() {
+        let once = normalise("\u{11366}'\u{16af0}");
+        assert_eq!(once, "\u{16af0}\u{11366}");
+        assert_eq!(normalise(&once), once);
     }
 
     proptest! {

@@ -38,8 +38,10 @@ impl Limbeck {
         let mut command = Command::new(program);
         command
             .current_dir(folder)
-            .env("LIMBECK_CACHE_DIR", folder.join("cache"));
+            .env("LIMBECK_CACHE_DIR", folder.join("cache"))
+            .env("LIMBECK_CONFIG_DIR", folder.join("config"));
         for variable in [
+            "LIMBECK_LEDGER_KEY",
             "NO_COLOR",
             "CLICOLOR",
             "CLICOLOR_FORCE",

@@ -1,9 +1,11 @@
 //! One file a subcommand. Each takes its arguments and its surroundings and says how it ended.
 
+pub mod audit;
 pub mod bench;
 pub mod chat;
 pub mod completions;
 pub mod init;
+pub mod keys;
 pub mod probe;
 mod requests_file;
 pub mod stage;

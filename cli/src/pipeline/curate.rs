@@ -1,5 +1,7 @@
 //! The second stage: judge the answers, and choose what the student learns from.
 
+use std::collections::HashSet;
+
 use limbeck_store::{
     Candidate, CheckSummary, ChoiceDistribution, Curation, Dataset, PriorCorrectionFit, TraceRecord,
 };
@@ -42,11 +44,18 @@ impl Pipeline {
         if harvested.outcome.revision > 0 {
             inputs["revision"] = harvested.outcome.revision.into();
         }
+        let mut erased: Vec<String> = self.store.erased_traces().await?.into_iter().collect();
+        let harvest: HashSet<&String> = harvested.outcome.traces.iter().collect();
+        erased.retain(|id| harvest.contains(id));
+        erased.sort_unstable();
+        if !erased.is_empty() {
+            inputs["erased"] = json!(erased);
+        }
         let (dir, done) = self.stage::<Outcome>("curate", &inputs)?;
         if let Some(outcome) = done {
             return Ok(Finished { dir, outcome });
         }
-        let work = self.judge(&harvested.outcome, &dir);
+        let work = self.judge(&harvested.outcome, &erased, &dir);
         let outcome = self.recorded("curate", &dir, work).await?;
         Ok(Finished { dir, outcome })
     }
@@ -54,6 +63,7 @@ impl Pipeline {
     async fn judge(
         &self,
         harvested: &harvest::Outcome,
+        erased: &[String],
         dir: &super::StageDir,
     ) -> anyhow::Result<Outcome> {
         let bar = self
@@ -64,6 +74,10 @@ impl Pipeline {
         let mut candidates = Vec::with_capacity(harvested.traces.len());
         for ids in harvested.traces.chunks(CHUNK) {
             for record in self.store.traces(ids).await? {
+                // Nothing can be learned from what is no more.
+                if erased.binary_search(&record.id).is_ok() {
+                    continue;
+                }
                 candidates.extend(labelling.read(candidate(record)));
             }
             bar.set_position(candidates.len() as u64);

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use limbeck_model::ModelFiles;
+use limbeck_store::NotedKind;
 use limbeck_student::export::{CardFacts, CardScore, ExportError, ExportModel, Exported, export};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -104,6 +105,9 @@ impl Pipeline {
             "{} files, each loaded back and compared",
             files.len()
         ));
+        let made_from = json!({"model": trained.dir.hash()});
+        self.note_files(NotedKind::Export, dir, FILES, made_from)
+            .await?;
         Ok(Outcome { files })
     }
 

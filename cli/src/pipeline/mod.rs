@@ -11,6 +11,7 @@ mod export;
 mod harvest;
 mod import;
 mod labelling;
+mod ledgered;
 mod material;
 mod report;
 mod suite;
@@ -27,6 +28,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::ledger_key;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
@@ -134,6 +136,7 @@ impl Pipeline {
     pub async fn open(recipe: Recipe, options: Options, at: Surroundings) -> anyhow::Result<Self> {
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
+        ledger_key::sign_with_it(&store, &at.printer).await?;
         Ok(Self {
             recipe,
             options,
@@ -151,7 +154,9 @@ impl Pipeline {
     /// Does every stage up to and including `until` that is not done yet, and writes the report.
     pub async fn run(&self, until: Stage) -> anyhow::Result<Ended> {
         let mut outcomes = Outcomes::default();
-        match self.stages(until, &mut outcomes).await {
+        let ended = self.stages(until, &mut outcomes).await;
+        self.write_checkpoint().await?;
+        match ended {
             Ok(()) => {}
             Err(error) if error.is::<Interrupted>() => return Ok(Ended::Interrupted),
             Err(error) if error.is::<NotDone>() => {}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use limbeck_model::{ModelFiles, Tokenizer, WeightMap, write_hugging_face_folder};
-use limbeck_store::{Dataset, DatasetRow, RowAnswer};
+use limbeck_store::{Dataset, DatasetRow, NotedKind, RowAnswer};
 use limbeck_student::embeddings::{project_embeddings, teacher_rows};
 use limbeck_student::train::{
     InitialWeights, TrainData, TrainError, TrainPlan, TrainReport, Trained, train, untrained,
@@ -96,7 +96,11 @@ impl Pipeline {
             cancel: self.cancel.clone(),
         };
         let bar = TrainBar::new(&self.progress);
-        tokio::task::spawn_blocking(move || job.run(bar)).await?
+        let outcome = tokio::task::spawn_blocking(move || job.run(bar)).await??;
+        let made_from = json!({"dataset": curated.outcome.dataset, "curation": curated.dir.hash()});
+        self.note_files(NotedKind::Model, dir, STUDENT, made_from)
+            .await?;
+        Ok(outcome)
     }
 
     /// The file of the teacher that the student's tokenizer or weights come from.

@@ -3,14 +3,18 @@
 //! An audit reads; it never repairs. Each of its areas is a function from what is kept to [`Finding`]s, and every
 //! finding says what it is about, by which way that came in, and what to do. Nothing here calls anything lawful.
 
+pub mod conduct;
 mod finding;
+pub(crate) mod integrity;
 mod licences;
+pub mod privacy;
 mod rights;
 #[cfg(test)]
 mod rights_tests;
 mod terms;
 
 pub use finding::{Area, Finding, Level};
+pub use integrity::IntegrityOptions;
 pub use licences::licences;
 pub use rights::{LicenseText, Licensed, RightsInput};
 pub use terms::terms;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::Store;
+use super::ledger::AttemptRun;
 use crate::StoreError;
 use crate::record::{Attempt, AttemptStatus, Call};
 
@@ -14,9 +15,14 @@ impl Store {
     pub async fn record_failures(&self, attempts: &[Attempt]) -> Result<(), StoreError> {
         let explain = self.explain();
         let mut transaction = self.begin().await?;
+        let before = self.last_attempt(&mut transaction).await?;
         insert_all(&mut transaction, attempts.iter())
             .await
             .map_err(explain)?;
+        if let Some(run) = AttemptRun::after(before, attempts.len()) {
+            let entry = self.attempt_entry(&mut transaction, run, false).await?;
+            self.append(&mut transaction, vec![entry]).await?;
+        }
         transaction.commit().await.map_err(explain)
     }
 

@@ -55,6 +55,10 @@ impl Store {
                 .map_err(explain)?;
             }
         }
+        let entry = self
+            .dataset_entry(&mut transaction, &dataset.id, false)
+            .await?;
+        self.append(&mut transaction, Vec::from_iter(entry)).await?;
         transaction.commit().await.map_err(explain)
     }
 

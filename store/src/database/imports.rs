@@ -2,6 +2,7 @@
 
 use sqlx::SqliteConnection;
 
+use super::ledger::{AttemptRun, TraceEntry};
 use super::traces::{TraceRow, insert_receipts, insert_trace};
 use super::{Store, attempts};
 use crate::StoreError;
@@ -22,25 +23,45 @@ impl Store {
         let mut traces = Vec::with_capacity(rows.len());
         let recorded_at = now();
         let mut transaction = self.begin().await?;
+        let (mut prompts, mut new, mut entries) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             let is_new = self.import_prompt(&mut transaction, row.prompt()).await?;
+            if is_new {
+                prompts.push(row.prompt().id.clone());
+            }
             counts.prompts += u64::from(is_new);
             match row {
                 Imported::Answer(answer) => {
                     let (id, is_new) = self
                         .import_answer(&mut transaction, answer, &recorded_at)
                         .await?;
+                    if is_new {
+                        new.push(TraceEntry {
+                            id: id.clone(),
+                            attempts: None,
+                        });
+                    }
                     traces.push(id);
                     counts.answers += u64::from(is_new);
                     counts.known_answers += u64::from(!is_new);
                 }
                 Imported::Failure(failure) => {
+                    let before = self.last_attempt(&mut transaction).await?;
                     let is_new = self.import_failure(&mut transaction, failure).await?;
+                    if let Some(run) = AttemptRun::after(before, usize::from(is_new)) {
+                        entries.push(self.attempt_entry(&mut transaction, run, false).await?);
+                    }
                     counts.failures += u64::from(is_new);
                     counts.known_failures += u64::from(!is_new);
                 }
             }
         }
+        let mut all = self
+            .prompt_entries(&mut transaction, &prompts, false)
+            .await?;
+        all.extend(self.trace_entries(&mut transaction, &new, false).await?);
+        all.extend(entries);
+        self.append(&mut transaction, all).await?;
         transaction.commit().await.map_err(self.explain())?;
         Ok(ImportOutcome { counts, traces })
     }

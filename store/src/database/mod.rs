@@ -1,13 +1,16 @@
 //! The database: one `SQLite` file, one writer.
 //!
 //! Every statement is checked against the migrations at compile time (`sqlx::query!`, with the metadata in
-//! `.sqlx`; `store/prepare.sh` renews it), except those over `SQLite`'s own tables in [`open`].
+//! `.sqlx`; `store/prepare.sh` renews it), except those over `SQLite`'s own tables in [`open`] and those that
+//! read whole rows for the [`ledger`], whatever columns a table has.
 
 mod accounts;
 mod attempts;
+mod auditing;
 mod datasets;
 mod exports;
 mod imports;
+mod ledger;
 mod lock;
 mod open;
 mod prompts;
@@ -21,16 +24,18 @@ mod verdicts;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::StoreError;
+use crate::ledger::SecretKey;
 use lock::StoreLock;
 
 pub use accounts::{FailureFilter, Spent};
+pub use ledger::{Erasure, Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind};
 
 /// How many ids go into one statement: enough to make the statement's cost small beside the rows', and few
 /// enough to bound what is held at once.
@@ -47,6 +52,8 @@ struct Shared {
     // Declared before the lock, so that the connection is let go first.
     pool: SqlitePool,
     path: PathBuf,
+    /// Signs checkpoints, where there is a key.
+    signer: OnceLock<SecretKey>,
     _lock: Option<StoreLock>,
 }
 

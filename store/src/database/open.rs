@@ -1,7 +1,7 @@
 //! Opening a store: whose file it is, which version it has, and how `SQLite` is to treat it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -47,6 +47,7 @@ impl Store {
             .run(store.pool())
             .await
             .map_err(|error| migration_error(path, error))?;
+        store.begin_ledger().await?;
         store.interrupt_leftover_runs().await?;
         Ok(store)
     }
@@ -95,6 +96,7 @@ impl Store {
             shared: Arc::new(Shared {
                 pool,
                 path: path.to_owned(),
+                signer: OnceLock::new(),
                 _lock: lock,
             }),
         })

@@ -13,6 +13,7 @@ impl Store {
         let explain = self.explain();
         let mut transaction = self.begin().await?;
         let mut added = 0;
+        let mut written = Vec::new();
         for prompt in prompts {
             let body = self.json(&prompt.body)?;
             let tags = self.json(&prompt.tags)?;
@@ -36,9 +37,10 @@ impl Store {
             .rows_affected();
             if inserted == 1 {
                 added += 1;
+                written.push(prompt.id.clone());
                 continue;
             }
-            sqlx::query!(
+            let updated = sqlx::query!(
                 "UPDATE prompts SET phrasing = ?2, source = ?3, row = ?4, license = ?5, tags = ?6
                  WHERE id = ?1
                    AND (phrasing, source, row, license, tags) IS NOT (?2, ?3, ?4, ?5, ?6)",
@@ -51,8 +53,16 @@ impl Store {
             )
             .execute(&mut *transaction)
             .await
-            .map_err(explain)?;
+            .map_err(explain)?
+            .rows_affected();
+            if updated == 1 {
+                written.push(prompt.id.clone());
+            }
         }
+        let entries = self
+            .prompt_entries(&mut transaction, &written, false)
+            .await?;
+        self.append(&mut transaction, entries).await?;
         transaction.commit().await.map_err(explain)?;
         Ok(added)
     }

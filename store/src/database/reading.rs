@@ -166,7 +166,7 @@ impl Store {
         row.map(|row| row.receipt(self)).transpose()
     }
 
-    async fn full_id(&self, prefix: &str) -> Result<String, StoreError> {
+    pub(super) async fn full_id(&self, prefix: &str) -> Result<String, StoreError> {
         let prefix = prefix.to_ascii_lowercase();
         // "g" follows every hex digit, so this is the end of the range of ids that begin with the prefix.
         let end = format!("{prefix}g");

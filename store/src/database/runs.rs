@@ -36,6 +36,7 @@ impl Store {
         let finished_at = now();
         let status = status.name();
         let summary = self.json(summary)?;
+        let mut transaction = self.begin().await?;
         sqlx::query!(
             "UPDATE runs SET finished_at = ?2, status = ?3, summary = ?4 WHERE id = ?1",
             id,
@@ -43,10 +44,12 @@ impl Store {
             status,
             summary,
         )
-        .execute(self.pool())
+        .execute(&mut *transaction)
         .await
         .map_err(self.explain())?;
-        Ok(())
+        let entry = self.run_entry(&mut transaction, id, false).await?;
+        self.append(&mut transaction, Vec::from_iter(entry)).await?;
+        transaction.commit().await.map_err(self.explain())
     }
 
     /// All runs, the oldest first.
@@ -77,10 +80,19 @@ impl Store {
 
     /// What still runs when the store is opened for writing was killed: only one process writes at a time.
     pub(super) async fn interrupt_leftover_runs(&self) -> Result<(), StoreError> {
-        sqlx::query!("UPDATE runs SET status = 'interrupted' WHERE status = 'running'")
-            .execute(self.pool())
-            .await
-            .map_err(self.explain())?;
-        Ok(())
+        let explain = self.explain();
+        let mut transaction = self.begin().await?;
+        let left = sqlx::query_scalar!(
+            "UPDATE runs SET status = 'interrupted' WHERE status = 'running' RETURNING id"
+        )
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(explain)?;
+        let mut entries = Vec::new();
+        for id in left {
+            entries.extend(self.run_entry(&mut transaction, id, false).await?);
+        }
+        self.append(&mut transaction, entries).await?;
+        transaction.commit().await.map_err(explain)
     }
 }

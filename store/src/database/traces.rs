@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
+use super::ledger::{AttemptRun, TraceEntry};
 use super::{IDS_PER_STATEMENT, Store, attempts, id_list};
 use crate::record::{Answered, FinishReason, TraceKey, now};
 use crate::{StoreError, codec};
@@ -78,12 +79,30 @@ impl Store {
         insert_receipts(&mut transaction, &new)
             .await
             .map_err(explain)?;
+        let before = self.last_attempt(&mut transaction).await?;
         let attempts = new.iter().flat_map(|(_, answered)| &answered.attempts);
         attempts::insert_all(&mut transaction, attempts)
             .await
             .map_err(explain)?;
+        let traces = with_attempts(&new, before);
+        let entries = self.trace_entries(&mut transaction, &traces, false).await?;
+        self.append(&mut transaction, entries).await?;
         transaction.commit().await.map_err(explain)
     }
+}
+
+/// What the ledger is told of answers whose attempts were numbered on from `before`.
+fn with_attempts(answers: &[(String, &Answered)], mut before: i64) -> Vec<TraceEntry> {
+    let entries = answers.iter().map(|(id, answered)| {
+        let count = answered.attempts.len();
+        let attempts = AttemptRun::after(before, count);
+        before += count as i64;
+        TraceEntry {
+            id: id.clone(),
+            attempts,
+        }
+    });
+    entries.collect()
 }
 
 /// The columns that have to be computed.

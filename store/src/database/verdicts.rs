@@ -45,6 +45,10 @@ impl Store {
             .await
             .map_err(explain)?;
         }
+        let entry = self
+            .curation_entry(&mut transaction, curation, false)
+            .await?;
+        self.append(&mut transaction, Vec::from_iter(entry)).await?;
         transaction.commit().await.map_err(explain)
     }
 

@@ -1,6 +1,7 @@
 //! `limbeck bench`: the speed of this machine, and of a model on it.
 
 mod decode;
+mod ledger;
 pub mod requests;
 
 use crate::args::BenchCommand;
@@ -8,9 +9,10 @@ use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
 /// Measures and prints.
-pub fn run(command: &BenchCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
+pub async fn run(command: &BenchCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         BenchCommand::Decode(args) => decode::run(args, printer),
         BenchCommand::Requests(args) => requests::run(args, printer),
+        BenchCommand::Ledger(args) => ledger::run(args, printer).await,
     }
 }

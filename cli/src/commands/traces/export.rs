@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures::TryStreamExt;
-use limbeck_store::VerdictFilter;
+use limbeck_store::{Verdict, VerdictFilter};
 
 use super::{open, verdict_filter};
 use crate::exit_status::ExitStatus;
@@ -39,11 +39,19 @@ pub async fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let verdict = verdict_filter(args.kept, args.dropped);
     let mut sink = sink(args, printer)?;
     let cancel = interrupt::on_ctrl_c(printer);
+    let erased = store.erased_traces().await?;
     let mut traces = store.export_traces(verdict);
     let mut count = 0;
-    while let Some(trace) = traces.try_next().await? {
+    while let Some(mut trace) = traces.try_next().await? {
         if cancel.is_cancelled() {
             return Ok(ExitStatus::Interrupted);
+        }
+        if erased.contains(&trace.record.id) {
+            if verdict == Some(VerdictFilter::Kept) {
+                continue;
+            }
+            trace.kept = Some(false);
+            trace.verdicts = vec![was_erased(&trace.record.id)];
         }
         sink.write(Row::from(trace))?;
         count += 1;
@@ -62,6 +70,17 @@ pub async fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitSta
         printer.done("Wrote", format_args!("{} traces to {name}", grouped(count)));
     }
     Ok(ExitStatus::Success)
+}
+
+/// What stands for the verdicts on a trace that is no more.
+fn was_erased(trace_id: &str) -> Verdict {
+    Verdict {
+        trace_id: trace_id.to_owned(),
+        check: "erased".to_owned(),
+        keep: false,
+        value: None,
+        reason: "its answer was erased".to_owned(),
+    }
 }
 
 fn sink(args: &ExportArgs, printer: &Printer) -> anyhow::Result<TraceSink> {

@@ -1,5 +1,6 @@
 //! `limbeck traces`: what is in the store, and what goes in and out by file.
 
+pub mod erase;
 pub mod export;
 pub mod import;
 
@@ -38,7 +39,10 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
                 teacher: None,
                 verdict: verdict_filter(*kept, *dropped),
             };
-            let traces = open(workdir).await?.list_traces(&filter).await?;
+            let store = open(workdir).await?;
+            let mut traces = store.list_traces(&filter).await?;
+            let erased = store.erased_traces().await?;
+            traces.retain(|trace| !(*kept && erased.contains(&trace.id)));
             if *json {
                 for trace in &traces {
                     printer.json(serde_json::to_string(trace)?)?;
@@ -67,6 +71,11 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
                 printer.line(failure_table(&failures))?;
             }
         }
+        TracesCommand::Erase {
+            id,
+            workdir,
+            reason,
+        } => return erase::run(id, workdir, reason, printer).await,
         TracesCommand::Import(args) => return import::run(args, printer).await,
         TracesCommand::Export(args) => return export::run(args, printer).await,
         TracesCommand::Show { id, workdir, json } => {

@@ -1,7 +1,9 @@
 //! The store against real files.
 
 mod accounts;
+mod auditing;
 mod imports;
+mod ledger;
 mod opening;
 mod recording;
 mod rights;
