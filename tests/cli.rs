@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 35] = [
     "",
     "init",
     "run",
@@ -30,6 +30,11 @@ const COMMANDS: [&str; 30] = [
     "teachers",
     "teachers check",
     "teachers batches",
+    "terms",
+    "terms list",
+    "terms show",
+    "terms check",
+    "terms add",
     "keys",
     "keys new",
     "keys show",

@@ -5,6 +5,7 @@
 //! - `bad_recipe`, `bad_model`, `bad_store`, `bad_disk`: wrong input ends with code 2 and says what is wrong
 //! - `sharing`: several processes on one work folder or one cache
 //! - `cli`, `progress`, `traces`, `chat`: what each command prints
+//! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
 //! - `service`, `service_faults`, `service_kill`, `service_input`: a teacher over HTTP, by a server that misbehaves
@@ -44,4 +45,5 @@ mod service_kill;
 #[cfg(unix)]
 mod sharing;
 mod support;
+mod terms;
 mod traces;

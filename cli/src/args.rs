@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::audit::AuditArgs;
 use crate::commands::chat::ChatArgs;
 use crate::commands::teachers::TeachersArgs;
+use crate::commands::terms::TermsArgs;
 use crate::commands::traces::export::ExportArgs;
 use crate::commands::traces::import::ImportArgs;
 use crate::progress::ProgressChoice;
@@ -85,6 +86,8 @@ pub enum Command {
     Report(StageArgs),
     /// Look at the teachers of a recipe
     Teachers(TeachersArgs),
+    /// What the terms of services and the licences of weights and data say, and what follows for a recipe
+    Terms(TermsArgs),
     /// Look at the answers in the store, bring others in by file, or write them to one
     Traces(TracesArgs),
     /// The key that signs the ledger's checkpoints

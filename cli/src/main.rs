@@ -29,7 +29,9 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::stage::Manner;
-use commands::{audit, bench, chat, completions, init, keys, probe, stage, teachers, traces};
+use commands::{
+    audit, bench, chat, completions, init, keys, probe, stage, teachers, terms, traces,
+};
 use exit_status::ExitStatus;
 use pipeline::Stage;
 use printer::Printer;
@@ -69,6 +71,7 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         Command::Teachers(args) => {
             return teachers::run(&args.command, &cli.global, printer, progress).await;
         }
+        Command::Terms(args) => return terms::run(&args.command, &cli.global, printer).await,
         Command::Keys(args) => return keys::run(&args.command, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
         Command::Audit(args) => return Ok(audit::run(args, printer).await),

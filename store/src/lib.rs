@@ -5,6 +5,7 @@
 //! - [`Store`]: the database, and every statement that reads or writes it;
 //! - [`codec`]: token log-probabilities in few bytes;
 //! - [`curate`](mod@curate): which answers are fit to learn from; pure functions;
+//! - [`terms`]: what routes and licences say of learning from answers, and what follows;
 //! - [`ledger`]: the log in which nothing can be changed without being seen;
 //! - [`audit`]: what one who answers for the data must know.
 //!
@@ -33,6 +34,7 @@ pub mod identity;
 pub mod ledger;
 mod normalise;
 pub mod record;
+pub mod terms;
 
 pub use curate::{
     Candidate, Check, CheckSummary, ChoiceDistribution, Curated, Curation, DatasetRow,

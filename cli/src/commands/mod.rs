@@ -11,4 +11,5 @@ pub mod probe;
 mod requests_file;
 pub mod stage;
 pub mod teachers;
+pub mod terms;
 pub mod traces;

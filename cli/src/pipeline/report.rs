@@ -255,7 +255,7 @@ fn train_section(outcome: &train::Outcome) -> Train {
     }
 }
 
-fn names(uses: &[crate::recipe::Use]) -> Vec<String> {
+fn names(uses: &[limbeck_store::terms::Use]) -> Vec<String> {
     let name = |value: serde_json::Value| value.as_str().map(str::to_owned);
     uses.iter()
         .filter_map(|one| serde_json::to_value(one).ok().and_then(name))

@@ -16,11 +16,13 @@ mod locate;
 mod measuring;
 mod source_table;
 mod teacher;
+mod terms;
 mod validate;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use limbeck_store::terms::{Declaration, TermsRecord, Use};
 use serde::{Deserialize, Serialize};
 
 pub use asking::{Asking, Phrasing};
@@ -48,6 +50,10 @@ struct Document {
     recipe: RecipeSection,
     #[serde(default)]
     intent: IntentSection,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    declaration: Vec<Declaration>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    terms: Vec<TermsRecord>,
     #[serde(default)]
     teacher: Vec<TeacherSection>,
     harvest: Option<HarvestSection>,
@@ -85,20 +91,6 @@ pub struct IntentSection {
     /// Whether the student is used commercially.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commercial: Option<bool>,
-}
-
-/// One use of answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Use {
-    /// A model learns from them.
-    Train,
-    /// Models are measured on them.
-    Evaluate,
-    /// The model is given to others.
-    ReleaseModel,
-    /// The answers are given to others.
-    ReleaseData,
 }
 
 impl Recipe {
@@ -302,6 +294,8 @@ impl Document {
 mod mistakes_tests;
 #[cfg(test)]
 mod service_mistakes_tests;
+#[cfg(test)]
+mod terms_mistakes_tests;
 #[cfg(test)]
 #[path = "recipe_tests.rs"]
 mod tests;

@@ -5,6 +5,7 @@ mod import;
 mod learning;
 mod measuring;
 mod teacher;
+mod terms;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -39,6 +40,8 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
         problems: Vec::new(),
     };
     checker.file_name("recipe.name", &document.recipe.name);
+    checker.terms(&document.terms);
+    checker.declarations(&document.declaration);
     checker.teachers(&document.teacher, document.harvest.as_ref());
     checker.imports(&document.import);
     if let Some(harvest) = &document.harvest {

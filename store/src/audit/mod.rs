@@ -6,7 +6,27 @@
 pub mod conduct;
 mod finding;
 pub(crate) mod integrity;
+mod licences;
 pub mod privacy;
+mod rights;
+#[cfg(test)]
+mod rights_tests;
+mod terms;
 
 pub use finding::{Area, Finding, Level};
 pub use integrity::IntegrityOptions;
+pub use licences::licences;
+pub use rights::{LicenseText, Licensed, RightsInput};
+pub use terms::terms;
+
+/// The gravest first, and each but once.
+fn gravest_first(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut unique: Vec<Finding> = Vec::new();
+    for finding in findings {
+        if !unique.contains(&finding) {
+            unique.push(finding);
+        }
+    }
+    unique.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.code.cmp(&b.code)));
+    unique
+}

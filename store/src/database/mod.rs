@@ -16,6 +16,7 @@ mod lock;
 mod open;
 mod prompts;
 mod reading;
+mod rights;
 mod runs;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod imports;
 mod ledger;
 mod opening;
 mod recording;
+mod rights;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,62 @@
+//! What the audits of terms and of licences read from a store.
+
+use jiff::civil::Date;
+
+use super::Store;
+use crate::StoreError;
+use crate::audit::Licensed;
+use crate::terms::{Collected, Origin};
+
+impl Store {
+    /// Where all answers came from, one entry for each way and day.
+    pub async fn terms_origins(&self) -> Result<Vec<Origin>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT provider AS "provider!", route AS "route!", plan, region, endpoint, license, model AS "model!",
+                   import IS NOT NULL AS "is_import!: bool",
+                   substr(recorded_at, 1, 10) AS "day!: String", count(*) AS "answers!: i64"
+               FROM receipts JOIN traces ON traces.id = receipts.trace_id
+               GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, substr(recorded_at, 1, 10)
+               ORDER BY min(traces.number)"#,
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(self.explain())?;
+        rows.into_iter()
+            .map(|row| {
+                let day: Date = row.day.parse().map_err(|_| {
+                    self.damaged(format_args!("`recorded_at` begins with `{}`", row.day))
+                })?;
+                Ok(Origin {
+                    provider: row.provider,
+                    route: row.route,
+                    plan: row.plan,
+                    region: row.region,
+                    endpoint: row.endpoint,
+                    license: row.license,
+                    model: row.model,
+                    collected: if row.is_import {
+                        Collected::Until(day)
+                    } else {
+                        Collected::On(day)
+                    },
+                    answers: self.unsigned("count", row.answers)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Where all prompts came from, with the licences that they are declared to be under.
+    pub async fn prompt_licenses(&self) -> Result<Vec<Licensed>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT source AS "source!", license FROM prompts GROUP BY source, license ORDER BY source, license"#
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(self.explain())?;
+        let licensed = rows.into_iter().map(|row| Licensed {
+            name: row.source,
+            license: row.license,
+        });
+        Ok(licensed.collect())
+    }
+}
