@@ -8,7 +8,8 @@
 //! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
-//! - `service`, `service_faults`, `service_kill`, `service_input`: a teacher over HTTP, by a server that misbehaves
+//! - `service`, `service_faults`, `service_waits`, `service_kill`, `service_input`: a teacher over HTTP, by a server that
+//!   misbehaves
 //! - `batch`: a teacher that is asked in batches
 //! - `ledger`: the key, and what a run leaves in the ledger
 //! - `support`: what they are written in
@@ -42,6 +43,7 @@ mod service;
 mod service_faults;
 mod service_input;
 mod service_kill;
+mod service_waits;
 #[cfg(unix)]
 mod sharing;
 mod support;

@@ -66,7 +66,8 @@ pub struct Trace {
     pub prompt_tokens: u32,
     /// Tokens written.
     pub completion_tokens: u32,
-    /// Every generated token; empty where the teacher does not tell.
+    /// Every generated token; empty where the teacher does not tell. With choices, of the answer as it was drawn, which
+    /// need not be the likeliest choice.
     pub tokens: Vec<TokenLogProbabilities>,
     /// The bytes of the tokens, where the teacher tells these and no ids; `tokens` then name places in here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -77,9 +78,10 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// The mean log-probability of the generated tokens in nats, where the teacher tells them.
+    /// The mean log-probability of the generated tokens in nats, where the teacher tells them. None with choices: how
+    /// sure the teacher was is in their distribution, and the tokens may spell another choice than `text`.
     pub fn mean_log_probability(&self) -> Option<f32> {
-        if self.tokens.is_empty() {
+        if self.tokens.is_empty() || self.finish_reason == FinishReason::Choice {
             return None;
         }
         let sum: f64 = self

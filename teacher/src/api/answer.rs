@@ -181,6 +181,7 @@ fn trace(choices: &[String], answer: WireAnswer) -> Trace {
     let count = |tokens: Option<u64>| u32::try_from(tokens.unwrap_or(0)).unwrap_or(u32::MAX);
     let (prompt_tokens, completion_tokens) =
         (count(answer.usage.input), count(answer.usage.output));
+    let (tokens, vocabulary) = by_place(&answer.tokens);
     if !choices.is_empty()
         && let Ok(chosen) = answer.choose(choices)
     {
@@ -191,13 +192,13 @@ fn trace(choices: &[String], answer: WireAnswer) -> Trace {
             finish_reason: FinishReason::Choice,
             prompt_tokens,
             completion_tokens,
-            tokens: Vec::new(),
-            vocabulary: Vec::new(),
+            // Those of the answer as it was drawn, which the distribution was read from.
+            tokens,
+            vocabulary,
             retracted: None,
         };
     }
     let retracted = answer.retraction.is_some();
-    let (tokens, vocabulary) = by_place(&answer.tokens);
     Trace {
         finish_reason: match answer.finish {
             _ if retracted => FinishReason::Filtered,

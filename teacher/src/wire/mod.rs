@@ -35,5 +35,5 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use failure::{Failure, FailureKind};
 pub use preset::{Dialect, KeyHeader, Preset, Price, preset, preset_at, preset_names};
 pub use rate::{Measure, RateSignals, RateWindow};
-pub use read::{AnswerStream, read_answer};
+pub use read::{AnswerStream, is_response, read_answer, read_response};
 pub use request::{RequestError, WireRequest};

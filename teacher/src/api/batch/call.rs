@@ -110,7 +110,8 @@ impl<'a> Service<'a> {
         AskError::Service {
             endpoint: self.endpoint.name.clone(),
             attempts: attempts as usize,
-            fatal: failure.kind.is_fatal(),
+            // A batch has one address, and everything else would be led away from it as well.
+            fatal: failure.kind.is_fatal() || failure.kind == FailureKind::Redirected,
             failure: Box::new(failure),
         }
     }
