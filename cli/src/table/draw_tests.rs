@@ -21,6 +21,7 @@ fn items(texts: impl IntoIterator<Item = String>) -> Vec<Item> {
             columns,
             key: normalise(&input),
             input,
+            drawn_by: None,
         }
     };
     texts.into_iter().enumerate().map(item).collect()
@@ -134,7 +135,9 @@ fn table(rows: &[Value]) -> Table {
 fn of(rows: &[Value], filter: &str) -> Result<Items, TemplateError> {
     let input = Template::compile("{{ text }}").unwrap();
     let filter = Expression::compile(filter).unwrap();
-    Items::of(table(rows), Some(&filter), |columns| input.render(columns))
+    Items::of(table(rows), Some(&filter), |columns| {
+        input.render(columns).map(Into::into)
+    })
 }
 
 #[test]

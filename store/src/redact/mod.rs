@@ -9,6 +9,7 @@ mod tests;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +48,9 @@ pub struct Replaced {
 }
 
 /// Replaces what the detectors that a recipe names meet; nothing where it names none.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Redactor {
-    detectors: Vec<Box<dyn Detector>>,
+    detectors: Arc<[Box<dyn Detector>]>,
 }
 
 /// How many were replaced, over many items.
@@ -78,7 +79,9 @@ impl Redactor {
             });
         }
         detectors.retain(|detector| names.iter().any(|name| name == detector.name()));
-        Ok(Self { detectors })
+        Ok(Self {
+            detectors: detectors.into(),
+        })
     }
 
     /// Whether nothing is ever replaced.

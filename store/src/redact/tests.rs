@@ -117,10 +117,10 @@ fn a_label_and_its_probabilities_stay_as_they_are() {
 
 #[test]
 fn placeholders_are_met_by_nothing() {
-    for detector in &ALL.detectors {
+    for detector in ALL.detectors.iter() {
         let placeholder = detector.placeholder();
         assert_eq!(redacted(&placeholder.repeat(3)), placeholder.repeat(3));
-        for other in &ALL.detectors {
+        for other in ALL.detectors.iter() {
             assert!(other.look(placeholder).is_empty(), "{}", other.name());
         }
     }
@@ -180,7 +180,7 @@ proptest! {
     fn nothing_is_left_and_a_second_time_changes_nothing(text in awkward()) {
         let once = redacted(&text);
         prop_assert!(once.len() <= 4 * text.len());
-        for detector in &ALL.detectors {
+        for detector in ALL.detectors.iter() {
             prop_assert_eq!(detector.count(&once), 0, "{}: {}", detector.name(), &once);
         }
         prop_assert!(matches!(ALL.text(&once, &mut Counts::default()), Cow::Borrowed(_)));
