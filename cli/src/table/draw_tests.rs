@@ -57,6 +57,21 @@ fn a_draw_repeats_and_another_seed_is_another_draw() {
 }
 
 #[test]
+fn what_is_replaced_in_rows_does_not_change_which_are_drawn() {
+    let before = draw_suite(numbered(0..1000), &sample(100, 1)).unwrap();
+    let mut replaced = numbered(0..1000);
+    for item in &mut replaced {
+        let input = item.input.replace("message", "[note]");
+        item.drawn_by = Some(std::mem::replace(&mut item.key, normalise(&input)));
+        item.input = input;
+    }
+    let after = draw_suite(replaced, &sample(100, 1)).unwrap();
+    let rows = |items: &[Item]| items.iter().map(|item| item.row).collect::<Vec<_>>();
+    assert_eq!(rows(&before), rows(&after));
+    assert!(after[0].input.starts_with("[note]"));
+}
+
+#[test]
 fn rows_added_elsewhere_change_little() {
     let before = draw_suite(numbered(0..1000), &sample(100, 1)).unwrap();
     let after = draw_suite(numbered(0..1100), &sample(100, 1)).unwrap();
