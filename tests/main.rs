@@ -7,6 +7,7 @@
 //! - `cli`, `progress`, `traces`, `chat`: what each command prints
 //! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
+//! - `redact`: personal data replaced before anything is asked or learned
 //! - `hostile`: text of a teacher that means harm
 //! - `service`, `service_faults`, `service_waits`, `service_kill`, `service_input`: a teacher over HTTP, by a server that
 //!   misbehaves
@@ -38,6 +39,7 @@ mod interrupt;
 mod kill;
 mod ledger;
 mod progress;
+mod redact;
 mod road;
 mod service;
 mod service_faults;

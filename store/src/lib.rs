@@ -7,6 +7,7 @@
 //! - [`curate`](mod@curate): which answers are fit to learn from; pure functions;
 //! - [`terms`]: what routes and licences say of learning from answers, and what follows;
 //! - [`ledger`]: the log in which nothing can be changed without being seen;
+//! - [`redact`]: personal data and secrets replaced by placeholders;
 //! - [`audit`]: what one who answers for the data must know.
 //!
 //! Invariants:
@@ -34,6 +35,7 @@ pub mod identity;
 pub mod ledger;
 mod normalise;
 pub mod record;
+pub mod redact;
 pub mod terms;
 
 pub use curate::{

@@ -103,7 +103,8 @@ mod tests {
         for (name, rows) in [("prompts.jsonl", 60), ("suite.jsonl", 24)] {
             let table = Table::read(&target.join(name), None, true).unwrap();
             asking.require(&table.columns).unwrap();
-            let items = Items::of(table, None, |columns| asking.input(columns)).unwrap();
+            let items =
+                Items::of(table, None, |columns| asking.input(columns).map(Into::into)).unwrap();
             assert_eq!(items.items.len(), rows);
             inputs.extend(items.items);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use limbeck_store::redact::Replaced;
 use limbeck_store::{FinishReason, Prompt, SamplingParameters, TraceKey};
 use limbeck_teacher::wire::WireRequest;
 use limbeck_teacher::{Ask, HarvestError, HarvestPlan, HarvestSummary};
@@ -40,6 +41,9 @@ pub struct Outcome {
     pub asking: Asked,
     /// What a reader of the report must know about the draw.
     pub notes: Vec<String>,
+    /// What was replaced before anything was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
     /// Who was asked; the first, where there are several.
     pub teacher: super::teacher::Facts,
     /// The others.
@@ -126,6 +130,7 @@ impl Pipeline {
             prompts: drawn.prompts.len(),
             revision,
             notes: drawn.notes.clone(),
+            replaced: drawn.replaced.clone(),
             ..Outcome::default()
         };
         let mut facts = Vec::new();
@@ -350,6 +355,6 @@ pub(super) fn keys(
         .collect()
 }
 
-fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+pub(super) fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
     *number == T::default()
 }

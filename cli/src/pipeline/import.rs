@@ -1,6 +1,7 @@
 //! Answers of a recipe's `[[import]]`: brought into the store like those that are asked for, each with its receipt.
 
 use limbeck_store::Imported;
+use limbeck_store::redact::{Counts, Redactor};
 use tokio::sync::mpsc;
 
 use super::material::near_note;
@@ -53,8 +54,8 @@ impl Pipeline {
         };
         let (sender, mut batches) = mpsc::channel(READ_AHEAD);
         let reading = {
-            let file = file.clone();
-            tokio::task::spawn_blocking(move || read(&file, &near, &sender))
+            let (file, redactor) = (file.clone(), self.redactor.clone());
+            tokio::task::spawn_blocking(move || read(&file, &near, &redactor, &sender))
         };
         let most = self
             .options
@@ -147,12 +148,15 @@ impl Pipeline {
 fn read(
     file: &ImportFile,
     near: &NearIndex,
+    redactor: &Redactor,
     to: &mpsc::Sender<Vec<Imported>>,
 ) -> anyhow::Result<LeftOut> {
     let mut malformed = Vec::new();
     let near_suite = std::cell::Cell::new(0);
     let is_far = |row: &Imported| {
-        let is_near = near.is_near(&limbeck_store::normalise(&row.prompt().input));
+        // Suites are redacted, so that what is held against them has to be.
+        let input = redactor.text(&row.prompt().input, &mut Counts::default());
+        let is_near = near.is_near(&limbeck_store::normalise(&input));
         near_suite.set(near_suite.get() + usize::from(is_near));
         !is_near
     };

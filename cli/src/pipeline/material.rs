@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use limbeck_store::Prompt;
+use limbeck_store::redact::{Counts, Replaced};
 use limbeck_student::evaluate::Metric;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::Pipeline;
+use super::{Pipeline, redact};
 use crate::progress::adapters::FetchBar;
 use crate::recipe::{
     Asking, EvaluateSection, HarvestSection, PhrasingSection, PromptTable, SourceTable,
 };
 use crate::sources::{Fetched, Source};
 use crate::table::{
-    Draw, Expression, Item, Items, NearIndex, Table, Template, draw_prompts, draw_suite,
+    Draw, Expression, Input, Item, Items, NearIndex, Table, Template, TemplateError, draw_prompts,
+    draw_suite,
 };
 
 /// Files on this machine, with their digests.
@@ -48,6 +50,8 @@ pub struct Drawn {
     pub near: NearIndex,
     /// What a reader of the report must know about the draw.
     pub notes: Vec<String>,
+    /// What was replaced in the rows that are asked about.
+    pub replaced: Vec<Replaced>,
 }
 
 /// The rows of one suite.
@@ -56,6 +60,8 @@ pub struct DrawnSuite {
     pub prompts: Arc<[Prompt]>,
     /// The right answer to each row; `None` where the metric needs none.
     pub expected: Option<Vec<String>>,
+    /// What was replaced in its rows, told for a reader of the report.
+    pub redaction: Option<String>,
 }
 
 impl Material {
@@ -115,6 +121,7 @@ impl Material {
         if !self.imports.is_empty() {
             inputs["imports"] = self.import_inputs(run);
         }
+        run.redaction_inputs(&mut inputs);
         Ok(inputs)
     }
 
@@ -175,6 +182,7 @@ impl Material {
             suites,
             near,
             notes,
+            replaced: Vec::new(),
         };
         let harvest = run.recipe.harvest()?;
         if let (Some(table), Some(file)) = (&harvest.prompts, &self.prompts) {
@@ -221,8 +229,17 @@ impl Material {
             drawn.notes.push(near_note(pool.near_suite, "rows"));
         }
         let harvest = run.recipe.harvest()?;
-        drawn.prompts = self.prompts_of(harvest, table, &pool.items)?.into();
-        drawn.items = pool.items.len();
+        let mut counts = Counts::default();
+        let items = redact::items(&run.redactor, &self.asking, pool.items, &mut counts);
+        drawn.prompts = self.prompts_of(harvest, table, &items)?.into();
+        drawn.items = items.len();
+        drawn.replaced = run.redactor.replaced(&counts);
+        drawn.notes.extend(redact::note(
+            "Replaced before anything was asked, in",
+            &drawn.replaced,
+            counts.items(),
+            "rows",
+        ));
         Ok(())
     }
 
@@ -247,7 +264,7 @@ impl Material {
             .with_context(|| format!("`{name}` does not have what the recipe's templates need"))?;
         let filter = section.filter().map(Expression::compile).transpose()?;
         let malformed = table.problems.clone();
-        let items = Items::of(table, filter.as_ref(), |columns| self.asking.input(columns))
+        let items = Items::of(table, filter.as_ref(), |columns| self.input(run, columns))
             .with_context(|| format!("no row of `{name}` can be used"))?;
         let problems = malformed.len() + items.problems.len();
         for problem in malformed.iter().chain(&items.problems).take(5) {
@@ -266,6 +283,21 @@ impl Material {
             anyhow::bail!("`{name}`, {problem}");
         }
         Ok(items)
+    }
+
+    /// What the student sees of a row, and what it would see if nothing were replaced.
+    fn input(&self, run: &Pipeline, columns: &Map<String, Value>) -> Result<Input, TemplateError> {
+        let as_it_came = self.asking.input(columns)?;
+        if run.redactor.is_off() {
+            return Ok(as_it_came.into());
+        }
+        let counts = &mut Counts::default();
+        let columns = redact::columns(&run.redactor, &self.asking, columns, counts);
+        let text = self.asking.input(&columns)?;
+        Ok(Input {
+            as_it_came: (as_it_came != text).then_some(as_it_came),
+            text,
+        })
     }
 
     fn suite(
@@ -289,10 +321,27 @@ impl Material {
         let harvest = run.recipe.harvest()?;
         check_expected(harvest, section, expected.as_deref())?;
         let main = &self.asking.phrasings[..1];
-        let prompts = Self::ask(main, &section.suite, items)?;
+        let mut counts = Counts::default();
+        let items = redact::items(&run.redactor, &self.asking, items.to_vec(), &mut counts);
+        let prompts = Self::ask(main, &section.suite, &items)?;
+        let redaction = redact::note(
+            "The suite is redacted as what was asked and learned; replaced in",
+            &run.redactor.replaced(&counts),
+            counts.items(),
+            "rows",
+        );
+        // Texts are measured as they are learned; labels are the recipe's own words.
+        let told = |answer: String| match harvest.choices {
+            Some(_) => answer,
+            None => run
+                .redactor
+                .text(&answer, &mut Counts::default())
+                .into_owned(),
+        };
         Ok(DrawnSuite {
             prompts: prompts.into(),
-            expected,
+            expected: expected.map(|answers| answers.into_iter().map(told).collect()),
+            redaction,
         })
     }
 

@@ -14,6 +14,7 @@ mod import;
 mod labelling;
 mod ledgered;
 mod material;
+mod redact;
 mod report;
 mod suite;
 pub mod teacher;
@@ -23,6 +24,7 @@ pub mod workdir;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use limbeck_store::redact::Redactor;
 use limbeck_store::{RunStatus, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -90,6 +92,7 @@ pub struct Pipeline {
     options: Options,
     work: Workdir,
     store: Store,
+    redactor: Redactor,
     cache: Cache,
     printer: Printer,
     progress: Progress,
@@ -146,6 +149,10 @@ struct Unfinished(Left);
 impl Pipeline {
     /// Opens the work folder, which no other process may be using.
     pub async fn open(recipe: Recipe, options: Options, at: Surroundings) -> anyhow::Result<Self> {
+        let redactor = match recipe.redact() {
+            Some(section) => section.redactor()?,
+            None => Redactor::default(),
+        };
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
         ledger_key::sign_with_it(&store, &at.printer).await?;
@@ -154,6 +161,7 @@ impl Pipeline {
             options,
             work,
             store,
+            redactor,
             cache: at.cache,
             printer: at.printer,
             progress: at.progress,

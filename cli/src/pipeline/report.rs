@@ -5,7 +5,7 @@ use std::path::Path;
 use limbeck_student::evaluate::{GateOutcome, Metric, Scored};
 use sha2::{Digest, Sha256};
 
-use super::{Outcomes, Pipeline, curate, export, harvest, train};
+use super::{Outcomes, Pipeline, curate, export, harvest, redact, train};
 use crate::recipe::{DeviceSection, SourceTable};
 use crate::report::{
     CheckOutcome, Curate, CurvePoint, Evaluate, Exported, FunnelStep, Gate, GateCondition, Harvest,
@@ -21,6 +21,14 @@ impl Pipeline {
         if let Some(harvest) = &outcomes.harvest {
             notes.extend(harvest.notes.iter().cloned());
             notes.extend(self.filter_note()?);
+        }
+        if let Some(curate) = &outcomes.curate {
+            notes.extend(redact::note(
+                "Replaced in what the student learns from, in",
+                &curate.replaced,
+                curate.looked_through,
+                "answers with their inputs",
+            ));
         }
         if let Some(limit) = self.options.limit {
             notes.push(format!(
@@ -93,6 +101,7 @@ impl Pipeline {
                 parameters: outcome.teacher.parameters,
             },
             source: self.source_of_prompts(outcome)?,
+            replaced: outcome.replaced.iter().cloned().map(Into::into).collect(),
         })
     }
 
@@ -230,6 +239,7 @@ fn curate_section(outcome: &curate::Outcome) -> Curate {
                 first_dropped: check.dropped as u64,
             })
             .collect(),
+        replaced: outcome.replaced.iter().cloned().map(Into::into).collect(),
     }
 }
 

@@ -121,8 +121,9 @@ impl Pipeline {
                 choices,
                 probabilities,
             },
-            RowAnswer::Text { text, .. } => match row.trace_ids.first() {
-                Some(trace) if with_candidates => {
+            // What was replaced is still in the teacher's tokens.
+            RowAnswer::Text { text, redacted, .. } => match row.trace_ids.first() {
+                Some(trace) if with_candidates && !redacted => {
                     let tokens = self.store.token_log_probabilities(trace).await?;
                     let tokens = tokens.into_iter().flatten();
                     let tokens = tokens.map(|token| TeacherToken {

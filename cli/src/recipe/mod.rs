@@ -14,6 +14,7 @@ mod import;
 mod learning;
 mod locate;
 mod measuring;
+pub mod redact;
 mod source_table;
 mod teacher;
 mod terms;
@@ -32,6 +33,7 @@ pub use harvest::{HarvestSection, PhrasingSection};
 pub use import::ImportSection;
 pub use learning::{CurateSection, Init, StudentSection, TokenizerChoice, TrainSection};
 pub use measuring::{DeviceSection, EvaluateSection, ExportSection};
+pub use redact::RedactSection;
 pub use source_table::{PromptTable, SourceTable};
 pub use teacher::TeacherSection;
 
@@ -56,6 +58,8 @@ struct Document {
     terms: Vec<TermsRecord>,
     #[serde(default)]
     teacher: Vec<TeacherSection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    redact: Option<RedactSection>,
     harvest: Option<HarvestSection>,
     #[serde(default)]
     import: Vec<ImportSection>,
@@ -202,6 +206,11 @@ impl Recipe {
     /// Every `[[teacher]]`.
     pub fn teachers(&self) -> &[TeacherSection] {
         &self.document.teacher
+    }
+
+    /// `[redact]`, where the recipe asks for it.
+    pub fn redact(&self) -> Option<&RedactSection> {
+        self.document.redact.as_ref()
     }
 
     /// `[harvest]`.

@@ -4,6 +4,7 @@ mod batch;
 mod import;
 mod learning;
 mod measuring;
+mod redact;
 mod teacher;
 mod terms;
 
@@ -42,6 +43,9 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
     checker.file_name("recipe.name", &document.recipe.name);
     checker.terms(&document.terms);
     checker.declarations(&document.declaration);
+    if let Some(redact) = &document.redact {
+        checker.redact(redact);
+    }
     checker.teachers(&document.teacher, document.harvest.as_ref());
     checker.imports(&document.import);
     if let Some(harvest) = &document.harvest {

@@ -60,6 +60,7 @@ fn harvest() -> Harvest {
             sha256: None,
             license: Some("mit".into()),
         },
+        replaced: Vec::new(),
     }
 }
 
@@ -78,6 +79,7 @@ fn curate() -> Curate {
             check("duplicates", 3600, 31, 30),
             check("confidence", 3600, 190, 186),
         ],
+        replaced: Vec::new(),
     }
 }
 

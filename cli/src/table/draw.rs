@@ -24,6 +24,27 @@ pub struct Item {
     pub input: String,
     /// The text [normalised](limbeck_store::normalise()): what duplicates have in common.
     pub key: String,
+    /// The normalised text as the file has it, where that differs: rows are drawn by it, so that the same rows are
+    /// drawn whatever is replaced in them.
+    pub drawn_by: Option<String>,
+}
+
+/// What is made of a row that passes the filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The bare text that the student sees.
+    pub text: String,
+    /// What it would be if nothing were replaced in the row, where that differs.
+    pub as_it_came: Option<String>,
+}
+
+impl From<String> for Input {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            as_it_came: None,
+        }
+    }
 }
 
 /// The rows of a table that pass its filter.
@@ -70,7 +91,7 @@ impl Items {
     pub fn of(
         table: Table,
         filter: Option<&Expression>,
-        input: impl Fn(&Map<String, Value>) -> Result<String, TemplateError>,
+        input: impl Fn(&Map<String, Value>) -> Result<Input, TemplateError>,
     ) -> Result<Self, TemplateError> {
         let mut found = Self::default();
         let mut first_error = None;
@@ -108,8 +129,8 @@ impl Items {
         }
     }
 
-    fn push(&mut self, row: u64, columns: Map<String, Value>, input: String) {
-        let key = normalise(&input);
+    fn push(&mut self, row: u64, columns: Map<String, Value>, input: Input) {
+        let key = normalise(&input.text);
         if key.is_empty() {
             self.empty += 1;
             return;
@@ -117,8 +138,9 @@ impl Items {
         self.items.push(Item {
             row,
             columns,
-            input,
+            input: input.text,
             key,
+            drawn_by: input.as_it_came.map(|text| normalise(&text)),
         });
     }
 }
@@ -175,7 +197,13 @@ fn take(items: Vec<Item>, draw: &Draw) -> Result<Vec<Item>, TemplateError> {
     let mut ranked: Vec<Ranked> = items
         .into_iter()
         .enumerate()
-        .map(|(place, item)| (rank(&item.key, draw.seed), place, item))
+        .map(|(place, item)| {
+            (
+                rank(item.drawn_by.as_ref().unwrap_or(&item.key), draw.seed),
+                place,
+                item,
+            )
+        })
         .collect();
     ranked.sort_by_key(|(rank, place, _)| (*rank, *place));
     if let Some(column) = &draw.balance {

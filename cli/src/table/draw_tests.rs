@@ -21,6 +21,7 @@ fn items(texts: impl IntoIterator<Item = String>) -> Vec<Item> {
             columns,
             key: normalise(&input),
             input,
+            drawn_by: None,
         }
     };
     texts.into_iter().enumerate().map(item).collect()
@@ -53,6 +54,21 @@ fn a_draw_repeats_and_another_seed_is_another_draw() {
     assert!(common < 30, "{common} of 100 are common");
     // In the order of the file.
     assert!(first.is_sorted_by_key(|item| item.row));
+}
+
+#[test]
+fn what_is_replaced_in_rows_does_not_change_which_are_drawn() {
+    let before = draw_suite(numbered(0..1000), &sample(100, 1)).unwrap();
+    let mut replaced = numbered(0..1000);
+    for item in &mut replaced {
+        let input = item.input.replace("message", "[note]");
+        item.drawn_by = Some(std::mem::replace(&mut item.key, normalise(&input)));
+        item.input = input;
+    }
+    let after = draw_suite(replaced, &sample(100, 1)).unwrap();
+    let rows = |items: &[Item]| items.iter().map(|item| item.row).collect::<Vec<_>>();
+    assert_eq!(rows(&before), rows(&after));
+    assert!(after[0].input.starts_with("[note]"));
 }
 
 #[test]
@@ -134,7 +150,9 @@ fn table(rows: &[Value]) -> Table {
 fn of(rows: &[Value], filter: &str) -> Result<Items, TemplateError> {
     let input = Template::compile("{{ text }}").unwrap();
     let filter = Expression::compile(filter).unwrap();
-    Items::of(table(rows), Some(&filter), |columns| input.render(columns))
+    Items::of(table(rows), Some(&filter), |columns| {
+        input.render(columns).map(Into::into)
+    })
 }
 
 #[test]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::text::{BYTE_ORDER_MARK, json_object, object};
-pub use draw::{Draw, Item, Items, draw_prompts, draw_suite};
+pub use draw::{Draw, Input, Item, Items, draw_prompts, draw_suite};
 pub use near::NearIndex;
 pub use template::{Expression, Template, TemplateError};
 
