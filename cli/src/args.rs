@@ -92,10 +92,10 @@ pub enum Command {
     Traces(TracesArgs),
     /// The key that signs the ledger's checkpoints
     Keys(KeysArgs),
-    /// Find what one who answers for the data must know; exit code: the sum of integrity 8, conduct 16 and privacy 32
-    /// where one denies something, 64 if it cannot look
+    /// Find what one who answers for the data must know; exit code: the sum of terms 1, licences 2, provenance 4,
+    /// integrity 8, conduct 16 and privacy 32 where one denies something, 64 if it cannot look
     #[command(
-        after_help = "Examples:\n  limbeck audit --workdir runs/support-sentiment\n  limbeck audit integrity --workdir runs/mine --key KEY --checkpoint kept-elsewhere.txt"
+        after_help = "Examples:\n  limbeck audit runs/support-sentiment\n  limbeck audit terms licences recipes/support-sentiment/recipe.toml --intent release-model\n  limbeck audit integrity runs/mine --key KEY --checkpoint kept-elsewhere.txt\n  limbeck audit provenance runs/mine/export"
     )]
     Audit(AuditArgs),
     /// Talk to a student or a teacher

@@ -42,7 +42,7 @@ impl Pipeline {
 }
 
 /// The files in a folder and in those in it, by their paths in it: size and SHA-256 of each.
-fn files(folder: &Path) -> anyhow::Result<Value> {
+pub fn files(folder: &Path) -> anyhow::Result<Value> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {

@@ -8,15 +8,28 @@ use crate::audit::Licensed;
 use crate::terms::{Collected, Origin};
 
 impl Store {
-    /// Where all answers came from, one entry for each way and day.
+    /// Where all answers came from, one entry for each way and day; those that were erased are not there any more.
     pub async fn terms_origins(&self) -> Result<Vec<Origin>, StoreError> {
+        self.origins_of(None).await
+    }
+
+    /// The same for the answers that a dataset is made of.
+    pub async fn terms_origins_of(&self, dataset: &str) -> Result<Vec<Origin>, StoreError> {
+        self.origins_of(Some(dataset)).await
+    }
+
+    async fn origins_of(&self, dataset: Option<&str>) -> Result<Vec<Origin>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT provider AS "provider!", route AS "route!", plan, region, endpoint, license, model AS "model!",
                    import IS NOT NULL AS "is_import!: bool",
                    substr(recorded_at, 1, 10) AS "day!: String", count(*) AS "answers!: i64"
                FROM receipts JOIN traces ON traces.id = receipts.trace_id
+               WHERE NOT EXISTS (SELECT 1 FROM ledger_leaves WHERE kind = 'erasure' AND subject = traces.id)
+                   AND (?1 IS NULL OR traces.id IN (
+                       SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1))
                GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, substr(recorded_at, 1, 10)
                ORDER BY min(traces.number)"#,
+            dataset,
         )
         .fetch_all(self.pool())
         .await
