@@ -94,6 +94,7 @@ pub const CODES: &[Code] = &[
     warning("licences::student-license-unknown", "no record says anything about the student's licence"),
     warning("licences::tags-disagree", "the recipe says another licence of a model than the model's own file"),
     warning("licences::text-unknown", "a licence text is of no licence that is known"),
+    note("licences::declared", "the licence of prompts is declared and was not observed"),
     note("licences::tag-missing", "a licence text has no declaration beside it"),
     note("licences::duty", "something is owed under a licence"),
     deny("licences::exception-expired", "an exception of the recipe has ended"),

@@ -88,6 +88,9 @@ fn bound<'a>(
             }
             match license_of(input, licensed, through) {
                 Ok(record) => {
+                    if through == Through::Prompts {
+                        findings.push(only_declared(input, licensed));
+                    }
                     bound.push((format!("{what} `{}`", licensed.name), record, through));
                 }
                 Err(finding) => findings.push(*finding),
@@ -95,6 +98,18 @@ fn bound<'a>(
         }
     }
     bound
+}
+
+/// Of prompts nobody has seen a licence: what is known of it is what the recipe, or whoever imported them, says.
+fn only_declared(input: &RightsInput<'_>, prompts: &Licensed) -> Finding {
+    let name = &prompts.name;
+    let license = prompts.license.as_deref().unwrap_or_default();
+    let message = format!(
+        "that the prompts of `{name}` are under `{license}` is declared and was not observed, and it says nothing of the rights of those who wrote or are named in them"
+    );
+    Finding::new(Area::Licences, "declared", Level::Note, message)
+        .via(format!("student `{}`", input.student))
+        .via(format!("prompts of `{name}`"))
 }
 
 fn license_of<'a>(
