@@ -199,3 +199,57 @@ fn what_cannot_be_judged_ends_with_64_and_says_why() {
         "unknown value `whatever`",
     );
 }
+
+#[test]
+fn a_store_without_ledger_an_older_and_a_foreign_one_never_pass() {
+    let project = harvested();
+    let path = project.work("limbeck.db");
+    let mut sql = Sql::open(&path);
+    sql.execute("DROP TRIGGER ledger_leaves_stay; DROP TRIGGER ledger_nodes_stay; DROP TRIGGER ledger_checkpoints_stay");
+    sql.execute("DELETE FROM ledger; DELETE FROM ledger_leaves; DELETE FROM ledger_nodes; DELETE FROM ledger_checkpoints");
+    sql.close();
+    let told = codes(audit(&project, ["work"]), 15);
+    for code in [
+        "deny terms::recipe-changed",
+        "deny licences::recipe-changed",
+        "deny provenance::trace-unrecorded",
+        "deny integrity::no-ledger",
+    ] {
+        assert!(told.contains(&code.to_owned()), "no {code} in {told:?}");
+    }
+    let mut sql = Sql::open(&path);
+    sql.execute("DELETE FROM _sqlx_migrations WHERE version > 4");
+    sql.close();
+    audit(&project, ["work"])
+        .run()
+        .exits(64)
+        .says(["limbeck.db` has version 4"]);
+    fs::remove_file(&path).unwrap();
+    for log in ["limbeck.db-wal", "limbeck.db-shm"] {
+        fs::remove_file(project.work(log)).ok();
+    }
+    fs::write(&path, "").unwrap();
+    let mut sql = Sql::open(&path);
+    sql.execute("CREATE TABLE diary (day TEXT)");
+    sql.close();
+    audit(&project, ["work"])
+        .run()
+        .exits(64)
+        .says(["is a database, but not one of limbeck"]);
+}
+
+#[test]
+fn the_licence_of_prompts_is_told_to_be_declared_and_not_observed() {
+    let told = audit(&harvested(), ["licences", "work"]).run().succeeds();
+    assert!(
+        told.stdout.contains("note[licences::declared]"),
+        "{}",
+        told.stdout
+    );
+    assert!(
+        told.stdout
+            .contains("are under `cc0-1.0` is declared and was not observed"),
+        "{}",
+        told.stdout
+    );
+}

@@ -3,11 +3,12 @@
 use anyhow::Context;
 use limbeck_model::ModelFiles;
 use limbeck_store::NotedKind;
+use limbeck_store::audit::Waiver;
 use limbeck_student::export::{CardFacts, CardScore, ExportError, ExportModel, Exported, export};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Finished, Interrupted, Pipeline, evaluate, train};
+use super::{Finished, Interrupted, Pipeline, curate, evaluate, train};
 use crate::recipe::{ImportSection, SourceTable};
 use crate::report;
 
@@ -29,12 +30,16 @@ const PROBES: usize = 12;
 pub struct Outcome {
     /// In the recipe's order.
     pub files: Vec<Exported>,
+    /// Those by which they were written although an audit denied it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
 }
 
 impl Pipeline {
     /// Writes and verifies the files that the recipe asks for.
     pub(super) async fn export(
         &self,
+        curated: &Finished<curate::Outcome>,
         trained: &Finished<train::Outcome>,
         evaluated: Option<&Finished<evaluate::Outcome>>,
     ) -> anyhow::Result<Finished<Outcome>> {
@@ -51,7 +56,8 @@ impl Pipeline {
         let outcome = if let Some(outcome) = done {
             outcome
         } else {
-            let work = self.write_files(&dir, trained, evaluated);
+            let waivers = self.may_go_on("export", curated).await?;
+            let work = self.write_files(&dir, trained, evaluated, waivers);
             self.recorded("export", &dir, work).await?
         };
         self.work.link("export", &dir.join(FILES))?;
@@ -63,6 +69,7 @@ impl Pipeline {
         dir: &super::StageDir,
         trained: &Finished<train::Outcome>,
         evaluated: Option<&Finished<evaluate::Outcome>>,
+        waivers: Vec<Waiver>,
     ) -> anyhow::Result<Outcome> {
         let formats = &self.recipe.export()?.formats;
         let bar = self.progress.stage("export", None, "files");
@@ -105,10 +112,10 @@ impl Pipeline {
             "{} files, each loaded back and compared",
             files.len()
         ));
-        let made_from = json!({"model": trained.dir.hash()});
+        let made_from = json!({"model": trained.dir.hash(), "waivers": waivers});
         self.note_files(NotedKind::Export, dir, FILES, made_from)
             .await?;
-        Ok(Outcome { files })
+        Ok(Outcome { files, waivers })
     }
 
     fn card_facts(

@@ -9,6 +9,7 @@ mod curate;
 pub mod estimate;
 mod evaluate;
 mod export;
+mod guard;
 mod harvest;
 mod import;
 pub mod kept_recipe;
@@ -198,7 +199,7 @@ impl Pipeline {
     }
 
     async fn stages(&self, until: Stage, outcomes: &mut Outcomes) -> anyhow::Result<()> {
-        let harvested = self.harvest().await?;
+        let harvested = self.harvest(until >= Stage::Train).await?;
         outcomes.harvest = Some(harvested.outcome.clone());
         if until < Stage::Curate {
             return Ok(());
@@ -221,7 +222,7 @@ impl Pipeline {
         if until < Stage::Export {
             return Ok(());
         }
-        let exported = self.export(&trained, evaluated.as_ref()).await?;
+        let exported = self.export(&curated, &trained, evaluated.as_ref()).await?;
         outcomes.export = Some(exported.outcome);
         Ok(())
     }

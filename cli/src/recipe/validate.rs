@@ -1,5 +1,6 @@
 //! What the types of a recipe cannot say: names that must exist, numbers that must fit, files that must be there.
 
+mod audit;
 mod batch;
 mod import;
 mod learning;
@@ -46,6 +47,8 @@ pub(super) fn problems(document: &Document, folder: Option<&Path>) -> Vec<Proble
     if let Some(redact) = &document.redact {
         checker.redact(redact);
     }
+    checker.audit(&document.audit);
+    checker.waivers(&document.waiver);
     checker.teachers(&document.teacher, document.harvest.as_ref());
     checker.imports(&document.import);
     if let Some(harvest) = &document.harvest {

@@ -13,14 +13,32 @@ pub(super) fn text(looked: &Looked) -> String {
     let mut lines = Vec::new();
     for (area, found) in &looked.areas {
         lines.push(format!("{area}: {}", verdict(found)));
-        for finding in found.iter().filter(|finding| !is_duty(finding)) {
-            lines.extend(finding_lines(finding));
-        }
+        lines.extend(few_of_each(found));
         lines.push(String::new());
     }
     lines.extend(duties(looked));
     lines.push(NO_ADVICE.to_owned());
     lines.join("\n")
+}
+
+/// So many findings of one code are shown; other forms have all of them.
+const MOST_SHOWN: usize = 5;
+
+fn few_of_each(found: &[Finding]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let told: Vec<&Finding> = found.iter().filter(|finding| !is_duty(finding)).collect();
+    for same in told.chunk_by(|one, other| one.code == other.code && one.level == other.level) {
+        for finding in same.iter().take(MOST_SHOWN) {
+            lines.extend(finding_lines(finding));
+        }
+        if let (Some(first), more @ 1..) = (same.first(), same.len().saturating_sub(MOST_SHOWN)) {
+            let (level, code) = (first.level.name(), &first.code);
+            lines.push(format!(
+                "  {level}[{code}] and {more} more of these; `--format json` has all that are told"
+            ));
+        }
+    }
+    lines
 }
 
 fn verdict(found: &[Finding]) -> String {
@@ -59,6 +77,18 @@ fn finding_lines(finding: &Finding) -> Vec<String> {
     if let Some(help) = &finding.help {
         lines.push(format!("    to do: {}", sanitize_line(help)));
     }
+    if let Some(rule) = &finding.rule {
+        let (was, reason) = (rule.was.name(), sanitize_line(&rule.reason));
+        lines.push(format!("    {was} without the recipe's rule: {reason}"));
+    }
+    if let Some(waiver) = &finding.waiver {
+        lines.push(format!(
+            "    waived for training and export by {} until {}: {}",
+            sanitize_line(&waiver.reviewer),
+            waiver.expires,
+            sanitize_line(&waiver.reason)
+        ));
+    }
     lines
 }
 
@@ -89,4 +119,30 @@ fn duties(looked: &Looked) -> Vec<String> {
     }
     lines.push(String::new());
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use limbeck_store::audit::Area;
+
+    use super::*;
+
+    #[test]
+    fn of_many_findings_of_a_code_a_few_are_shown_and_the_rest_counted() {
+        let one = |number: usize| {
+            let message = format!("trace {number}");
+            Finding::new(Area::Integrity, "trace-added", Level::Deny, message)
+        };
+        let mut found: Vec<Finding> = (0..9).map(one).collect();
+        found.push(Finding::new(Area::Integrity, "tree", Level::Deny, "torn"));
+        let lines = few_of_each(&found).join("\n");
+        assert_eq!(lines.matches("deny[integrity::trace-added]").count(), 6);
+        assert!(lines.contains("and 4 more of these"), "{lines}");
+        assert!(lines.ends_with("    torn"), "{lines}");
+        assert!(
+            !few_of_each(&found[..5])
+                .join("\n")
+                .contains("more of these")
+        );
+    }
 }
