@@ -13,6 +13,7 @@ pub mod hugging_face;
 mod kernels;
 mod mapped_file;
 mod model_files;
+pub mod optimizer;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tokenizer;

@@ -19,13 +19,13 @@ mod dropout;
 mod head_loss;
 mod linear;
 mod rms_norm;
-mod rows;
 mod select_rows;
 mod swiglu;
 #[cfg(test)]
 mod test_support;
 mod vector;
 
+pub use access::with_values;
 pub use attention::{Attention, AttentionShape, Rotary};
 pub use dropout::dropout;
 pub use head_loss::{HeadTarget, TargetTerm, head_loss, head_losses};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::access::{matrix, read, values};
-use super::vector;
+use crate::kernels::fill::filled;
+use crate::kernels::row_gradients::add;
 
 /// Row `ids[i]` of `table` as row i of the result; a row may be taken many times.
 ///
@@ -28,26 +29,35 @@ impl CustomOp1 for SelectRows {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let table = values(storage, layout)?;
         let (count, width) = matrix(layout)?;
-        let mut out = Vec::with_capacity(self.ids.len() * width);
-        for &id in self.ids.iter() {
-            let id = id as usize;
-            if id >= count {
-                bail!("select-rows: row {id} of a table of {count}");
-            }
-            out.extend_from_slice(&table[id * width..][..width]);
+        if let Some(id) = self.ids.iter().find(|id| **id as usize >= count) {
+            bail!("select-rows: row {id} of a table of {count}");
         }
+        let (out, _) = filled(self.ids.len(), width, |first, out| {
+            for (id, out) in self.ids[first..].iter().zip(out.chunks_exact_mut(width)) {
+                out.copy_from_slice(&table[*id as usize * width..][..width]);
+            }
+        });
         Ok((CpuStorage::F32(out), (self.ids.len(), width).into()))
     }
 
-    /// Rows of the gradient are added up one after another: a parallel sum would depend on who comes first.
+    /// A task takes a block of the table's rows and adds what belongs to each in the order of the places that took it.
     fn bwd(&self, table: &Tensor, _out: &Tensor, dout: &Tensor) -> Result<Option<Tensor>> {
         let dout = dout.contiguous()?;
         let (count, width) = table.dims2()?;
         let dout_values = read(&dout)?;
-        let mut dtable = vec![0.0; count * width];
-        for (&id, row) in self.ids.iter().zip(dout_values.chunks(width.max(1))) {
-            vector::add(&mut dtable[id as usize * width..][..width], row);
-        }
+        let dout_slice = &*dout_values;
+        let mut places: Vec<(u32, u32)> = self.ids.iter().copied().zip(0..).collect();
+        places.sort_unstable();
+        let (dtable, _) = filled(count, width, |first, dtable| {
+            let start = places.partition_point(|(id, _)| (*id as usize) < first);
+            for &(id, place) in &places[start..] {
+                let row = (id as usize - first) * width;
+                let Some(out) = dtable.get_mut(row..row + width) else {
+                    break;
+                };
+                add(out, &dout_slice[place as usize * width..][..width]);
+            }
+        });
         Ok(Some(Tensor::from_vec(
             dtable,
             table.shape(),

@@ -33,12 +33,6 @@ pub(super) fn exp(x: f32) -> f32 {
     mantissa * power
 }
 
-/// 1 / (1 + e^-x).
-#[inline]
-pub(super) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
-}
-
 /// Sum, in a fixed order.
 pub(super) fn sum(values: &[f32]) -> f32 {
     let (chunks, rest) = values.as_chunks::<LANES>();
@@ -49,20 +43,6 @@ pub(super) fn sum(values: &[f32]) -> f32 {
         }
     }
     lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
-}
-
-/// Scalar product, in a fixed order.
-pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
-    let (left_chunks, left_rest) = left.as_chunks::<LANES>();
-    let (right_chunks, right_rest) = right.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for (left, right) in left_chunks.iter().zip(right_chunks) {
-        for lane in 0..LANES {
-            lanes[lane] += left[lane] * right[lane];
-        }
-    }
-    let rest: f32 = left_rest.iter().zip(right_rest).map(|(l, r)| l * r).sum();
-    lanes.iter().sum::<f32>() + rest
 }
 
 /// Largest value; NaN if one is NaN, so that a diverged run is seen.
@@ -97,14 +77,6 @@ pub(super) fn maximum(values: &[f32]) -> f32 {
         })
 }
 
-/// `out += scale * values`.
-#[inline]
-pub(super) fn add_scaled(out: &mut [f32], scale: f32, values: &[f32]) {
-    for (out, value) in out.iter_mut().zip(values) {
-        *out += scale * value;
-    }
-}
-
 /// `out += values`.
 pub(super) fn add(out: &mut [f32], values: &[f32]) {
     for (out, value) in out.iter_mut().zip(values) {
@@ -118,15 +90,6 @@ pub(super) fn exp_shifted(values: &mut [f32], shift: f32) -> f32 {
         *value = exp(*value - shift);
     }
     sum(values)
-}
-
-/// Replaces logits by probabilities.
-pub(super) fn softmax(values: &mut [f32]) {
-    let shift = maximum(values);
-    let scale = 1.0 / exp_shifted(values, shift);
-    for value in values {
-        *value *= scale;
-    }
 }
 
 #[cfg(test)]
@@ -148,29 +111,16 @@ mod tests {
 
     #[test]
     fn reductions_match_their_definitions() {
-        let left: Vec<f32> = (0..77).map(|i| (i as f32 * 0.37).sin()).collect();
-        let right: Vec<f32> = (0..77).map(|i| (i as f32 * 0.91).cos()).collect();
+        let values: Vec<f32> = (0..77).map(|i| (i as f32 * 0.37).sin()).collect();
         let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
-        let (wide_left, wide_right) = (wide(&left), wide(&right));
-        let expected_sum: f64 = wide_left.iter().sum();
-        let expected_dot: f64 = wide_left.iter().zip(&wide_right).map(|(l, r)| l * r).sum();
-        assert!((f64::from(sum(&left)) - expected_sum).abs() < 1e-5);
-        assert!((f64::from(dot(&left, &right)) - expected_dot).abs() < 1e-5);
-        let largest = left.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        assert!(maximum(&left).to_bits() == largest.to_bits());
+        let expected_sum: f64 = wide(&values).iter().sum();
+        assert!((f64::from(sum(&values)) - expected_sum).abs() < 1e-5);
+        let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        assert!(maximum(&values).to_bits() == largest.to_bits());
         for place in [3, 40, 76] {
-            let mut broken = left.clone();
+            let mut broken = values.clone();
             broken[place] = f32::NAN;
             assert!(maximum(&broken).is_nan(), "NaN at {place} is hidden");
         }
-    }
-
-    #[test]
-    fn softmax_sums_to_one() {
-        let mut values = vec![1000.0, 1001.0, 999.0, -1000.0];
-        softmax(&mut values);
-        assert!((sum(&values) - 1.0).abs() < 1e-6);
-        assert!((values[1] / values[0] - 1.0_f32.exp()).abs() < 1e-5);
-        assert!(values[3] < 1e-30);
     }
 }
