@@ -29,6 +29,7 @@ pub use generate::{
 };
 pub use gguf::{GgufDescription, GgufFile, GgufKind, MetadataArray, MetadataValue, write_gguf};
 pub use hugging_face::{SafetensorsFile, write_hugging_face_folder, write_safetensors};
+pub use kernels::allocator::FreedMemoryKept;
 pub use model_files::ModelFiles;
 pub use tokenizer::{PreTokenizer, Tokenizer, TokenizerParts};
 pub use weights::{WeightMap, WeightSource, WeightTensor};

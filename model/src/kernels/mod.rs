@@ -12,9 +12,10 @@
 //! - [`document_attention`]: attention over whole documents for training, both ways
 //! - [`rows`]: norms, activations, softmax statistics; [`row_gradients`]: the ways back through them
 //! - [`optimizer`]: the update of a parameter
-//! - [`fill`]: new buffers that parallel tasks fill
+//! - [`fill`]: new buffers that parallel tasks fill; [`allocator`]: what becomes of old ones
 //! - [`rotary`]: rotary positions
 
+pub(crate) mod allocator;
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod bf16;

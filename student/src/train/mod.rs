@@ -86,6 +86,7 @@ pub fn train(
         let fingerprint = checkpoint::fingerprint(plan, data, initial);
         Session::new(plan, config, corpus, initial, workdir, fingerprint)?.run(reporter, cancel)
     };
+    let _kept = limbeck_model::FreedMemoryKept::new();
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("training".to_owned())
