@@ -14,6 +14,7 @@ mod kernels;
 mod mapped_file;
 mod model_files;
 pub mod optimizer;
+mod precision;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tokenizer;
@@ -21,7 +22,7 @@ pub mod weights;
 
 pub use chat_template::{ChatMessage, ChatTemplate};
 pub use config::ModelConfig;
-pub use decoder::{DecodeError, Decoder, Precision, Prefix};
+pub use decoder::{DecodeError, Decoder, Prefix};
 pub use error::ModelError;
 pub use generate::{
     Batcher, FinishReason, GeneratedToken, Output, OutputResult, Request, Sampling, Task,
@@ -31,5 +32,6 @@ pub use gguf::{GgufDescription, GgufFile, GgufKind, MetadataArray, MetadataValue
 pub use hugging_face::{SafetensorsFile, write_hugging_face_folder, write_safetensors};
 pub use kernels::allocator::FreedMemoryKept;
 pub use model_files::ModelFiles;
+pub use precision::Precision;
 pub use tokenizer::{PreTokenizer, Tokenizer, TokenizerParts};
 pub use weights::{WeightMap, WeightSource, WeightTensor};

@@ -23,7 +23,6 @@ mod select_rows;
 mod swiglu;
 #[cfg(test)]
 mod test_support;
-mod vector;
 
 pub use access::with_values;
 pub use attention::{Attention, AttentionShape, Rotary};

@@ -71,7 +71,7 @@ pub(crate) fn sum_of_products(left: &[f32], right: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn maximum(values: &[f32]) -> f32 {
+pub(crate) fn maximum(values: &[f32]) -> f32 {
     let mut strands = [f32::NEG_INFINITY; LANES];
     let chunks = values.chunks_exact(LANES);
     let tail = chunks
