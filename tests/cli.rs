@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 30] = [
     "",
     "init",
     "run",
@@ -36,6 +36,7 @@ const COMMANDS: [&str; 29] = [
     "bench",
     "bench decode",
     "bench requests",
+    "bench train",
     "bench ledger",
     "probe",
     "completions",

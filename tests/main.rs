@@ -4,7 +4,7 @@
 //! - `kill`, `interrupt`: a run that is killed or asked to stop loses nothing and asks nothing twice
 //! - `bad_recipe`, `bad_model`, `bad_store`, `bad_disk`: wrong input ends with code 2 and says what is wrong
 //! - `sharing`: several processes on one work folder or one cache
-//! - `cli`, `progress`, `traces`, `chat`: what each command prints
+//! - `cli`, `progress`, `traces`, `chat`, `bench_train`: what each command prints
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
 //! - `service`, `service_faults`, `service_kill`, `service_input`: a teacher over HTTP, by a server that misbehaves
@@ -24,6 +24,7 @@ mod bad_disk;
 mod bad_model;
 mod bad_recipe;
 mod bad_store;
+mod bench_train;
 mod chat;
 mod cli;
 mod hostile;

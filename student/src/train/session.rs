@@ -12,6 +12,7 @@ use super::decoder::{Dropout, StudentDecoder};
 use super::held_out::{Judge, Judged};
 use super::optimizer::{AdamW, Update};
 use super::parameters::{Parameters, initial_weights};
+use super::step::Step;
 use super::timeline::{Place, Timeline};
 use super::{
     CurvePoint, InitialWeights, StepReport, TrainError, TrainPlan, TrainReport, TrainReporter,
@@ -132,21 +133,17 @@ impl<'a> Session<'a> {
                 .wrapping_mul(0x9E37_79B9)
                 .wrapping_add(step as u64),
         });
-        let loss = self.decoder.loss(batch, dropout)?;
-        let value = loss.to_scalar::<f32>()?;
-        if !value.is_finite() {
-            let what = "the loss".to_owned();
-            return Err(TrainError::NotFinite { what, step });
-        }
         let update = Update {
             learning_rate: place.learning_rate(self.plan),
             weight_decay: self.plan.weight_decay,
             clip: self.plan.clip,
         };
-        let gradients = loss.backward()?;
-        self.state
-            .optimizer
-            .update(&self.parameters, &gradients, &update, step)?;
+        let taken = Step {
+            decoder: &self.decoder,
+            parameters: &self.parameters,
+            optimizer: &mut self.state.optimizer,
+        };
+        let value = taken.take(batch, dropout, &update, step)?;
         self.average(place.averaged(self.plan))?;
         let progress = &mut self.state.progress;
         progress.step += 1;
