@@ -33,7 +33,7 @@ pub(super) fn read(tensor: &Tensor) -> Result<Values<'_>> {
 
 /// Calls `work` with the values of a contiguous f32 tensor on the processor, without a copy.
 pub fn with_values<T>(tensor: &Tensor, work: impl FnOnce(&[f32]) -> T) -> Result<T> {
-    Ok(work(&*read(tensor)?))
+    Ok(work(&read(tensor)?))
 }
 
 impl Deref for Values<'_> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::access::{matrix, read, values};
+use super::composed;
 pub use crate::kernels::document_attention::AttentionShape;
 use crate::kernels::document_attention::{Attended, DocumentAttention};
 pub use crate::kernels::rotary::Rotary;
@@ -53,6 +54,14 @@ impl Attention {
 
     /// `[tokens, queries | keys | values]` to `[tokens, query width]`.
     pub fn forward(&self, queries_keys_values: &Tensor) -> Result<Tensor> {
+        if !queries_keys_values.device().is_cpu() {
+            return composed::attention(
+                queries_keys_values,
+                self.shape,
+                &self.rotary,
+                &self.offsets,
+            );
+        }
         queries_keys_values.contiguous()?.apply_op1(AttentionOp {
             attention: self.clone(),
             log_sum_exps: Mutex::new(Vec::new()),

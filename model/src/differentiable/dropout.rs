@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::access::{matrix, read, values};
+use super::composed;
 use crate::kernels::fill::filled;
 use crate::kernels::row_gradients::mask;
 
@@ -12,7 +13,13 @@ pub fn dropout(x: &Tensor, share: f32, seed: u64) -> Result<Tensor> {
     if share <= 0.0 {
         return Ok(x.clone());
     }
-    x.contiguous()?.apply_op1(Dropout { share, seed })
+    let dropout = Dropout { share, seed };
+    if !x.device().is_cpu() {
+        let (rows, width) = x.dims2()?;
+        let ones = vec![1.0; rows * width];
+        return composed::masked(x, dropout.masked(&ones, rows, width));
+    }
+    x.contiguous()?.apply_op1(dropout)
 }
 
 /// The mask is drawn on the way back as well rather than kept: that is cheaper than memory.

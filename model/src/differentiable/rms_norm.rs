@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::access::{matrix, read, values};
+use super::composed;
 use crate::kernels::fill::filled;
 use crate::kernels::row_gradients::{add, rms_norm_backward};
 use crate::kernels::rows;
@@ -11,6 +12,9 @@ use crate::kernels::rows;
 ///
 /// `x` is `[rows, width]`, `weight` is `[width]`.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::rms_norm(x, weight, epsilon);
+    }
     x.contiguous()?.apply_op2(weight, RmsNorm { epsilon })
 }
 
@@ -73,22 +77,23 @@ impl CustomOp2 for RmsNorm {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::differentiable::test_support::{check_close, check_gradients, random};
+    use crate::differentiable::test_support::{check_gradients, check_same, random};
 
-    #[test]
-    fn agrees_with_the_composed_form() {
-        let (x, weight) = (random(&[130, 24], 1), random(&[24], 2));
-        let mean = x.sqr().unwrap().mean_keepdim(1).unwrap();
-        let scale = (mean + 1e-5).unwrap().sqrt().unwrap();
-        let composed = x
-            .broadcast_div(&scale)
-            .unwrap()
-            .broadcast_mul(&weight)
-            .unwrap();
-        check_close(&rms_norm(&x, &weight, 1e-5).unwrap(), &composed, 1e-5);
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn agrees_with_the_composed_form(rows in 1..200_usize, width in 1..100_usize, seed: u64) {
+            check_same(
+                &[random(&[rows, width], seed), random(&[width], seed ^ 1)],
+                1e-4,
+                |v| rms_norm(&v[0], &v[1], 1e-3),
+                |v| composed::rms_norm(&v[0], &v[1], 1e-3),
+            );
+        }
     }
 
     #[test]

@@ -3,10 +3,6 @@
     unsafe_code,
     reason = "functions compiled for detected instructions are called unsafely"
 )]
-#![expect(
-    clippy::inline_always,
-    reason = "bodies must end up inside callers compiled for wider instructions"
-)]
 
 use super::simd::vectorised;
 

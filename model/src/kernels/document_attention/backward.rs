@@ -3,10 +3,6 @@
 //! Scores are computed again, with the keys as rows and the queries as columns: then every product of a tile has a
 //! left side that is read along its rows and a right side that needs no turning.
 #![expect(unsafe_code, reason = "tasks write disjoint columns of one matrix")]
-#![expect(
-    clippy::inline_always,
-    reason = "bodies must end up inside callers compiled for wider instructions"
-)]
 
 use rayon::prelude::*;
 
@@ -150,13 +146,11 @@ impl DocumentAttention<'_> {
             self.scale(),
             &mut workspace.rows,
         );
-        let column = |matrix| Part {
-            values: &<&[f32]>::from(matrix)
-                [task.first * self.shape.query_width() + head * head_dim..],
+        let [out, dout] = [attended.out, dout].map(|matrix| Part {
+            values: &matrix[task.first * self.shape.query_width() + head * head_dim..],
             stride: self.shape.query_width(),
             width: head_dim,
-        };
-        let (out, dout) = (column(attended.out), column(dout));
+        });
         // A query that is not there scores 0 - infinity everywhere, so that its probabilities are 0.
         workspace.log_sum_exps.fill(f32::INFINITY);
         workspace.means.fill(0.0);
