@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 36] = [
     "",
     "init",
     "run",
@@ -42,6 +42,7 @@ const COMMANDS: [&str; 35] = [
     "bench",
     "bench decode",
     "bench requests",
+    "bench train",
     "bench ledger",
     "probe",
     "completions",

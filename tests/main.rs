@@ -4,7 +4,7 @@
 //! - `kill`, `interrupt`: a run that is killed or asked to stop loses nothing and asks nothing twice
 //! - `bad_recipe`, `bad_model`, `bad_store`, `bad_disk`: wrong input ends with code 2 and says what is wrong
 //! - `sharing`: several processes on one work folder or one cache
-//! - `cli`, `progress`, `traces`, `chat`: what each command prints
+//! - `cli`, `progress`, `traces`, `chat`, `bench_train`: what each command prints
 //! - `audit`: its exit codes; `audit_forms`: JSON, SARIF and `JUnit`; `audit_policy`: what a recipe says about findings,
 //!   and what training and export refuse; `audit_rights`: terms and licences of what a store holds;
 //!   `audit_provenance`: a work folder tampered with in every way that it has a code for
@@ -36,6 +36,7 @@ mod bad_model;
 mod bad_recipe;
 mod bad_store;
 mod batch;
+mod bench_train;
 mod chat;
 mod cli;
 mod hostile;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
+use crate::commands::bench::args::BenchArgs;
 use crate::commands::chat::ChatArgs;
 use crate::commands::teachers::TeachersArgs;
 use crate::commands::terms::TermsArgs;
@@ -292,82 +293,6 @@ pub enum KeysCommand {
         #[arg(long, value_name = "DIR")]
         workdir: Option<PathBuf>,
     },
-}
-
-/// Arguments of `bench`.
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// What to measure
-    #[command(subcommand)]
-    pub command: BenchCommand,
-}
-
-/// The commands of `bench`.
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// Prompt processing and decoding of a model, in tokens a second
-    #[command(after_help = "Example:\n  limbeck bench decode model.gguf --sequences 32")]
-    Decode(BenchDecodeArgs),
-    /// A model that answers requests and does nothing else: requests a second and memory
-    #[command(
-        after_help = "Example:\n  limbeck bench requests runs/support-sentiment/student --requests requests.jsonl --choice positive --choice negative"
-    )]
-    Requests(BenchRequestsArgs),
-    /// The ledger of a store: records appended, proven and audited
-    #[command(after_help = "Example:\n  limbeck bench ledger --entries 1000000 --json")]
-    Ledger(BenchLedgerArgs),
-}
-
-/// Arguments of `bench decode`.
-#[derive(Debug, Args)]
-pub struct BenchDecodeArgs {
-    /// A GGUF file or a Hugging Face folder
-    pub model: PathBuf,
-    /// Sequences decoded at once
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub sequences: u16,
-    /// Tokens of each prompt
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
-    pub prompt: u16,
-    /// Tokens decoded after it
-    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
-    pub new: u16,
-    /// JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `bench ledger`.
-#[derive(Debug, Args)]
-pub struct BenchLedgerArgs {
-    /// Records in all; the store is made in the folder for temporary files and goes away
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(2..))]
-    pub entries: u64,
-    /// JSON instead of text
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `bench requests`.
-#[derive(Debug, Args)]
-pub struct BenchRequestsArgs {
-    /// A GGUF file or a Hugging Face folder
-    pub model: PathBuf,
-    /// JSON lines, each with an `input` that is rendered by the model's chat template
-    #[arg(long, value_name = "FILE")]
-    pub requests: PathBuf,
-    /// One of the answers to choose from; without any, answers are written
-    #[arg(long, value_name = "TEXT")]
-    pub choice: Vec<String>,
-    /// The most tokens of an answer that is written
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    pub max_tokens: u16,
-    /// Requests answered at once
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub concurrent: u16,
-    /// JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `probe`.

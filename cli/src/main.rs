@@ -38,6 +38,11 @@ use pipeline::Stage;
 use printer::Printer;
 use progress::{Progress, ProgressMode};
 
+/// The system's allocator maps and unmaps every large tensor, and the pages' coming and going is a good part of a
+/// training step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

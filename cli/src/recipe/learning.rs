@@ -195,6 +195,7 @@ impl TrainSection {
             patience: self.patience.or(rest.patience),
             average_last: self.average_last.unwrap_or(rest.average_last),
             checkpoint_every: self.checkpoint_every.unwrap_or(rest.checkpoint_every),
+            precision: limbeck_model::Precision::F32,
         }
     }
 }

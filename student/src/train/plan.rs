@@ -1,5 +1,6 @@
 //! Everything that decides how a student is trained.
 
+use limbeck_model::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
@@ -50,6 +51,9 @@ pub struct TrainPlan {
     pub average_last: f32,
     /// Steps between checkpoints; 0 for none.
     pub checkpoint_every: usize,
+    /// In what numbers products are computed; weights, sums, gradients and moments are f32 always. A run may differ
+    /// from one of another precision in every bit.
+    pub precision: Precision,
 }
 
 impl TrainPlan {
@@ -150,6 +154,7 @@ impl Default for TrainPlan {
             patience: None,
             average_last: 0.0,
             checkpoint_every: 200,
+            precision: Precision::F32,
         }
     }
 }

@@ -9,7 +9,7 @@ use limbeck_model::{Decoder, ModelFiles, Precision};
 use limbeck_student::evaluate::{peak_resident_bytes, reset_peak_resident};
 use serde_json::json;
 
-use crate::args::BenchDecodeArgs;
+use super::args::BenchDecodeArgs;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 

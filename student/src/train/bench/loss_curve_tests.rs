@@ -1,0 +1,112 @@
+//! The losses of a whole training against those of PyTorch, from the same weights and texts.
+
+use serde::Deserialize;
+
+use super::*;
+use crate::train::Shape;
+
+/// What `tests/pytorch/loss_curve.py` wrote.
+#[derive(Deserialize)]
+struct LossCurve {
+    width: usize,
+    layers: usize,
+    heads: usize,
+    ffn: usize,
+    vocab: usize,
+    batch: usize,
+    sequence: usize,
+    seed: u64,
+    learning_rate: f64,
+    weight_decay: f64,
+    clip: f64,
+    losses: Vec<f32>,
+}
+
+impl LossCurve {
+    fn of_pytorch() -> Self {
+        serde_json::from_str(include_str!("loss_curve.json")).expect("the file is as it was made")
+    }
+
+    fn plan(&self) -> TrainPlan {
+        TrainPlan {
+            shape: Shape {
+                layers: self.layers,
+                width: self.width,
+                heads: self.heads,
+                key_value_heads: None,
+                ffn: self.ffn,
+                context: self.sequence,
+                tied: true,
+            },
+            learning_rate: self.learning_rate,
+            weight_decay: self.weight_decay,
+            clip: self.clip,
+            seed: self.seed,
+            ..TrainPlan::default()
+        }
+    }
+
+    /// The losses of as many steps as PyTorch took.
+    fn repeated(&self, plan: &TrainPlan) -> Vec<f32> {
+        let work = TrainBenchWork {
+            vocabulary: self.vocab,
+            batch: self.batch,
+            warm_up_steps: 0,
+            steps: self.losses.len(),
+        };
+        train_bench(plan, &work).expect("training").losses
+    }
+
+    /// The step where `losses` are farthest from PyTorch's, and how far.
+    fn largest_difference(&self, losses: &[f32]) -> (usize, f32) {
+        let differences = self.losses.iter().zip(losses).map(|(a, b)| (a - b).abs());
+        differences.enumerate().fold(
+            (0, 0.0),
+            |worst, found| if found.1 > worst.1 { found } else { worst },
+        )
+    }
+}
+
+#[test]
+fn losses_of_200_steps_in_f32_are_those_of_pytorch() {
+    let curve = LossCurve::of_pytorch();
+    let losses = curve.repeated(&curve.plan());
+    assert_eq!((losses.len(), curve.losses.len()), (200, 200));
+    let (step, difference) = curve.largest_difference(&losses);
+    assert!(
+        difference <= 1e-3,
+        "the losses of step {step} differ by {difference}"
+    );
+    // A curve that does not fall would fit a trainer that does not train.
+    assert!(
+        losses[199] < 0.75 * losses[0],
+        "{} to {}",
+        losses[0],
+        losses[199]
+    );
+}
+
+/// What the comparison would not notice it could not vouch for.
+#[test]
+fn each_part_of_the_update_moves_the_losses() {
+    let curve = LossCurve::of_pytorch();
+    let plan = curve.plan();
+    let changed = [
+        TrainPlan {
+            clip: 1e9,
+            ..plan.clone()
+        },
+        TrainPlan {
+            weight_decay: 0.0,
+            ..plan.clone()
+        },
+        TrainPlan {
+            learning_rate: plan.learning_rate * 0.99,
+            ..plan
+        },
+    ];
+    for plan in changed {
+        let (_, difference) = curve.largest_difference(&curve.repeated(&plan));
+        assert!(difference > 3e-3, "{difference} with {plan:?}");
+    }
+}
