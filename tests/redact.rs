@@ -20,7 +20,10 @@ fn messages() -> Project {
     let rows: Vec<Value> = (0..30).map(|i| json!({"text": text(i)})).collect();
     project.rows("prompts.jsonl", &rows);
     let suite: Vec<Value> = (0..8)
-        .map(|i| json!({"text": format!("@else{i} {} suite message", ["good", "bad"][i % 2]), "expected": ["positive", "negative"][i % 2]}))
+        .map(|i| {
+            let (word, label) = [("good", "positive"), ("bad", "negative")][i % 2];
+            json!({"text": format!("@else{i} {word} suite message"), "expected": label})
+        })
         .collect();
     project.rows("suite.jsonl", &suite);
     project.edit("[harvest]\n", REDACT);

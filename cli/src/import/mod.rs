@@ -294,6 +294,7 @@ impl Importer {
                 row_id: said.row_id,
                 grounds,
             })),
+            terms: None,
         }
     }
 

@@ -95,6 +95,7 @@ fn origin(provider: &str, model: &str, license: Option<&str>) -> Origin {
         model: model.to_owned(),
         collected: Collected::On(date(2026, 6, 1)),
         answers: 10,
+        recorded: None,
     }
 }
 

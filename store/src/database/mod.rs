@@ -9,6 +9,7 @@ mod attempts;
 mod auditing;
 mod batches;
 mod datasets;
+mod erased_imports;
 mod exports;
 mod imports;
 mod ledger;
@@ -18,6 +19,7 @@ mod prompts;
 mod reading;
 mod rights;
 mod runs;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -55,6 +57,8 @@ struct Shared {
     path: PathBuf,
     /// Signs checkpoints, where there is a key.
     signer: OnceLock<SecretKey>,
+    /// What receipts are told of the terms in force, where somebody said which records there are.
+    terms: OnceLock<telling::Told>,
     _lock: Option<StoreLock>,
 }
 

@@ -12,10 +12,10 @@ impl Store {
     pub async fn terms_origins(&self) -> Result<Vec<Origin>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT provider AS "provider!", route AS "route!", plan, region, endpoint, license, model AS "model!",
-                   import IS NOT NULL AS "is_import!: bool",
+                   import IS NOT NULL AS "is_import!: bool", terms,
                    substr(recorded_at, 1, 10) AS "day!: String", count(*) AS "answers!: i64"
                FROM receipts JOIN traces ON traces.id = receipts.trace_id
-               GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, substr(recorded_at, 1, 10)
+               GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, terms, substr(recorded_at, 1, 10)
                ORDER BY min(traces.number)"#,
         )
         .fetch_all(self.pool())
@@ -40,6 +40,10 @@ impl Store {
                         Collected::On(day)
                     },
                     answers: self.unsigned("count", row.answers)?,
+                    recorded: row
+                        .terms
+                        .map(|terms| self.parse("terms", &terms))
+                        .transpose()?,
                 })
             })
             .collect()

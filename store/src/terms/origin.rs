@@ -10,6 +10,7 @@ use super::{
     Decision, Declaration, Intent, Registry, Route, Standing, Statement, TermsRecord, Through,
     decide,
 };
+use crate::record::TermsInForce;
 
 /// Providers behind which stands one's own machine: the licence of the weights is all that binds.
 const SELF_HOSTED: [&str; 5] = ["local", "llamacpp", "vllm", "ollama", "lmstudio"];
@@ -62,6 +63,9 @@ pub struct Origin {
     pub collected: Collected,
     /// How many answers.
     pub answers: u64,
+    /// The records that the receipts say were in force, with their digests; `None` where they do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Vec<TermsInForce>>,
 }
 
 impl Origin {
@@ -168,6 +172,22 @@ impl Registry {
             ruling.decision = ruling.decision.meet(decision);
         }
         ruling
+    }
+
+    /// The records that bound answers of `origin` when they were given, by their ids.
+    pub fn in_force(&self, origin: &Origin) -> Vec<TermsInForce> {
+        let bindings = self.bindings(origin).into_iter();
+        let records = bindings.filter_map(|binding| match binding {
+            Binding::Record(record) | Binding::Open(record, _) => Some(record),
+            Binding::Missing(_) => None,
+        });
+        let named: BTreeSet<TermsInForce> = records
+            .map(|record| TermsInForce {
+                id: record.id.clone(),
+                sha256: record.digest(),
+            })
+            .collect();
+        named.into_iter().collect()
     }
 
     /// What is declared about `record` and holds.

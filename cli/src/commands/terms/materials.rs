@@ -96,6 +96,7 @@ pub(super) async fn look(
             model: import.answered_by(),
             collected: Collected::Until(today),
             answers: 0,
+            recorded: None,
         });
     }
     if let Ok(harvest) = recipe.harvest()
@@ -129,6 +130,7 @@ fn origin(teacher: &TeacherSection, license: Option<String>, today: Date) -> Ori
         model: teacher.model.clone(),
         collected: Collected::On(today),
         answers: 0,
+        recorded: None,
     }
 }
 
