@@ -23,6 +23,7 @@ mod validate;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use limbeck_store::audit::Clarification;
 use limbeck_store::terms::{Declaration, TermsRecord, Use};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,8 @@ struct Document {
     declaration: Vec<Declaration>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     terms: Vec<TermsRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clarification: Vec<Clarification>,
     #[serde(default)]
     teacher: Vec<TeacherSection>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -86,7 +86,12 @@ impl Receipt {
     /// What its fields rest on, by their names.
     pub fn grounds(&self) -> BTreeMap<&str, Ground> {
         let Some(import) = self.import.as_deref() else {
-            return BTreeMap::from(ASKED_HERE);
+            let mut grounds = BTreeMap::from(ASKED_HERE);
+            // The way to a model in this process is no declaration.
+            if self.service.is_none() {
+                grounds.insert("route", Ground::Observed);
+            }
+            return grounds;
         };
         let mut grounds = BTreeMap::from(IMPORTED);
         if let Some(service) = import.grounds.get("service") {

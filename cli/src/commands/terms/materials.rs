@@ -1,12 +1,12 @@
 //! What a recipe is going to use, as the audits of terms and of licences look at it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use jiff::civil::Date;
 use limbeck_model::ModelFiles;
-use limbeck_store::audit::{LicenseText, Licensed};
+use limbeck_store::audit::{Finding, LicenseText, Licensed};
 use limbeck_store::terms::{Collected, Origin, Registry};
 
 use crate::progress::Progress;
@@ -32,6 +32,8 @@ pub(super) struct Materials {
     pub(super) texts: Vec<LicenseText>,
     /// The families whose weights it takes.
     pub(super) families: BTreeSet<String>,
+    /// What is wrong with clarifications of the recipe.
+    pub(super) findings: Vec<Finding>,
     /// Local teachers that are not on this machine and say no licence.
     pub(super) unseen: Vec<String>,
 }
@@ -45,6 +47,8 @@ pub(super) async fn look(
     today: Date,
 ) -> anyhow::Result<Materials> {
     let mut materials = Materials::default();
+    let clarified = clarified(recipe, cache, progress, &mut materials).await;
+    let license_said = |of: &str, said: Option<String>| clarified.get(of).cloned().or(said);
     let student = recipe.student().ok();
     let taken: Vec<&str> = student
         .map(|student| student.teachers().collect())
@@ -64,6 +68,7 @@ pub(super) async fn look(
         .unwrap_or_default();
     for teacher in recipe.teachers() {
         let license = license_of(teacher, recipe, cache, progress, &mut materials).await;
+        let license = license_said(&teacher.name, license);
         if asked.contains(&teacher.name) && recipe.harvest()?.prompts.is_some() {
             let origin = origin(teacher, license.clone(), today);
             materials.origins.push(origin);
@@ -92,7 +97,7 @@ pub(super) async fn look(
             plan: None,
             region: None,
             endpoint: None,
-            license: Some(import.license.clone()),
+            license: license_said(&import.source, Some(import.license.clone())),
             model: import.answered_by(),
             collected: Collected::Until(today),
             answers: 0,
@@ -104,10 +109,37 @@ pub(super) async fn look(
     {
         materials.prompts.push(Licensed {
             name: prompts.source().to_owned(),
-            license: prompts.license().map(str::to_owned),
+            license: license_said(prompts.source(), prompts.license().map(str::to_owned)),
         });
     }
     Ok(materials)
+}
+
+/// The licences that clarifications say, by what they are about, as far as they hold.
+async fn clarified(
+    recipe: &Recipe,
+    cache: &Cache,
+    progress: &Progress,
+    materials: &mut Materials,
+) -> BTreeMap<String, String> {
+    let mut clarified = BTreeMap::new();
+    for clarification in recipe.clarifications() {
+        let text = match Source::parse(&clarification.text) {
+            Ok(source) => {
+                let bar = FetchBar::new(progress);
+                cache.fetch(&source, None, recipe.folder(), &bar).await.ok()
+            }
+            Err(_) => None,
+        };
+        let found = text.map(|text| text.sha256);
+        if clarification.holds(found.as_deref()) {
+            clarified.insert(clarification.of.clone(), clarification.license.clone());
+        }
+        materials
+            .findings
+            .extend(clarification.finding(found.as_deref()));
+    }
+    clarified
 }
 
 fn origin(teacher: &TeacherSection, license: Option<String>, today: Date) -> Origin {

@@ -237,7 +237,7 @@ async fn what_was_erased_does_not_come_back_with_its_file() {
         row
     };
     let kept = store
-        .import(&[imported(3, "kept", 0), named("g", "gone")])
+        .import(&[place(imported(3, "kept", 0), 30), named("g", "gone")])
         .await
         .unwrap();
     store.erase_trace(&kept.traces[1], "asked").await.unwrap();
