@@ -22,7 +22,7 @@ fn messages() -> Project {
     let suite: Vec<Value> = (0..8)
         .map(|i| {
             let (word, label) = [("good", "positive"), ("bad", "negative")][i % 2];
-            json!({"text": format!("@else{i} {word} suite message"), "expected": label})
+            json!({"text": format!("@else{i} the {i}th {word} suite message"), "expected": label})
         })
         .collect();
     project.rows("suite.jsonl", &suite);

@@ -246,3 +246,44 @@ fn a_record_that_is_not_there_is_said_with_the_nearest() {
         .run()
         .fails_saying(["is HTML", "hint: save the page as plain text"]);
 }
+
+#[test]
+fn a_clarification_holds_while_the_text_is_the_one_that_was_read() {
+    let project = Project::choices(2);
+    let clean = "name = \"tiny\"\nlicense = \"cc-by-nc-4.0\"\nprovider";
+    project.edit("name = \"tiny\"\nprovider", clean);
+    project.edit(
+        "student_license = \"apache-2.0\"",
+        "student_license = \"apache-2.0\"\ncommercial = true",
+    );
+    let denied = check(&project, 1);
+    assert!(
+        denied.contains(&found("deny", "terms::denied")),
+        "{denied:?}"
+    );
+
+    let text = "MIT, says the one who made it.\n";
+    project.file("tiny-license.txt", text);
+    let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
+    let clarification = format!(
+        "[[clarification]]\nof = \"tiny\"\nlicense = \"MIT OR Apache-2.0\"\ntext = \"tiny-license.txt\"\nsha256 = \"{digest}\"\n\n[harvest]\n"
+    );
+    project.edit("[harvest]\n", &clarification);
+    assert_eq!(check(&project, 0), []);
+
+    project.file("tiny-license.txt", "For research only.\n");
+    let stale = check(&project, 1);
+    assert!(
+        stale.contains(&found("deny", "licences::clarification-stale")),
+        "{stale:?}"
+    );
+    assert!(stale.contains(&found("deny", "terms::denied")), "{stale:?}");
+
+    project.edit("of = \"tiny\"", "of = \"tinny\"");
+    project
+        .limbeck()
+        .args(["terms", "check", "recipe.toml"])
+        .run()
+        .exits(2)
+        .says(["there is no teacher `tinny`", "did you mean `tiny`?"]);
+}

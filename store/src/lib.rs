@@ -52,6 +52,6 @@ pub use record::{
     Call, Dataset, ExportedTrace, Failure, FinishReason, Ground, ImportCounts, ImportOutcome,
     ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message, NewBatch, Prompt,
     PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
-    TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord, TraceSummary,
-    VerdictFilter, now,
+    TermsInForce, TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord,
+    TraceSummary, VerdictFilter, now,
 };

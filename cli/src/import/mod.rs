@@ -295,6 +295,7 @@ impl Importer {
                 row_id: said.row_id,
                 grounds,
             })),
+            terms: None,
         }
     }
 

@@ -99,9 +99,11 @@ impl Pipeline {
             tags: &materials.tags,
             today: today(),
         };
+        let mut licences = audit::licences(&input);
+        licences.extend(materials.findings.iter().cloned());
         vec![
             (Area::Terms, audit::terms(&input)),
-            (Area::Licences, audit::licences(&input)),
+            (Area::Licences, licences),
         ]
     }
 

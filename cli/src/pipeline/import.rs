@@ -62,15 +62,20 @@ impl Pipeline {
             .limit
             .map_or(usize::MAX, |limit| limit as usize);
         let mut traces: Vec<String> = Vec::new();
+        let mut erased = 0;
         let mut prompts = std::collections::HashSet::new();
         while traces.len() < most
             && !self.cancel.is_cancelled()
             && let Some(mut batch) = batches.recv().await
         {
             batch.truncate(most - traces.len());
-            traces.extend(self.store.import(&batch).await?.traces);
-            for row in &batch {
-                prompts.insert(row.prompt().id.clone());
+            let outcome = self.store.import(&batch).await?;
+            traces.extend(outcome.traces);
+            erased += outcome.erased.len();
+            for (place, row) in batch.iter().enumerate() {
+                if outcome.erased.binary_search(&place).is_err() {
+                    prompts.insert(row.prompt().id.clone());
+                }
             }
             bar.set_position(traces.len() as u64);
         }
@@ -80,8 +85,14 @@ impl Pipeline {
         if self.cancel.is_cancelled() {
             return Err(Interrupted.into());
         }
-        let notes = self.account_for(section, &file, &left_out);
-        if traces.is_empty() && left_out.near_suite == 0 {
+        let mut notes = self.account_for(section, &file, &left_out);
+        if erased > 0 {
+            notes.push(format!(
+                "{erased} rows of `{}` were erased before and stay out.",
+                section.source
+            ));
+        }
+        if traces.is_empty() && left_out.near_suite == 0 && erased == 0 {
             anyhow::bail!(file.nothing_came());
         }
         bar.finish(format!(

@@ -158,6 +158,7 @@ impl Pipeline {
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
         ledger_key::sign_with_it(&store, &at.printer).await?;
+        store.tell_terms(recipe.registry()?);
         Ok(Self {
             recipe,
             options,

@@ -170,6 +170,8 @@ pub fn load_service(section: &TeacherSection, printer: &Printer) -> anyhow::Resu
         route: section.route.clone(),
         plan: section.plan.clone(),
         region: section.region.clone(),
+        retention: section.retention.clone(),
+        contracting_entity: section.contracting_entity.clone(),
         license: section.license.clone(),
         endpoints,
         limits: section.limits.limits(),

@@ -24,7 +24,7 @@ mod validate;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use limbeck_store::audit::Waiver;
+use limbeck_store::audit::{Clarification, Waiver};
 use limbeck_store::terms::{Declaration, TermsRecord, Use};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,8 @@ struct Document {
     audit: AuditSection,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     waiver: Vec<Waiver>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clarification: Vec<Clarification>,
     #[serde(default)]
     teacher: Vec<TeacherSection>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

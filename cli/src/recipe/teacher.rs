@@ -44,6 +44,12 @@ pub struct TeacherSection {
     /// The region that the user has chosen, for receipts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// How long the provider keeps what it is sent, such as `30 days`, for receipts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
+    /// With whom the user has the contract, for receipts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contracting_entity: Option<String>,
     /// Several addresses of the service, over which the load is spread; instead of `base_url`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<EndpointSection>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use limbeck_store::audit::Clarification;
 use limbeck_store::terms::{Declaration, Intent, Registry, TermsError};
 
 use super::Recipe;
@@ -20,6 +21,11 @@ impl Recipe {
     /// Every `[[declaration]]`.
     pub fn declarations(&self) -> &[Declaration] {
         &self.document.declaration
+    }
+
+    /// Every `[[clarification]]`.
+    pub fn clarifications(&self) -> &[Clarification] {
+        &self.document.clarification
     }
 
     /// `[intent]` as the records of terms look at it. `derives_from` are the families whose weights the student takes.

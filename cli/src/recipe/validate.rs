@@ -44,6 +44,7 @@ pub(super) fn problems(document: &Document, folder: Option<&Path>) -> Vec<Proble
     checker.file_name("recipe.name", &document.recipe.name);
     checker.terms(&document.terms);
     checker.declarations(&document.declaration);
+    checker.clarifications(document);
     if let Some(redact) = &document.redact {
         checker.redact(redact);
     }

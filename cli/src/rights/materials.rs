@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::civil::Date;
 use limbeck_model::ModelFiles;
 use limbeck_store::Store;
-use limbeck_store::audit::{LicenseTags, LicenseText, Licensed};
+use limbeck_store::audit::{Finding, LicenseTags, LicenseText, Licensed};
 use limbeck_store::terms::{Collected, Origin, Registry};
 
 use crate::progress::Progress;
@@ -37,6 +37,8 @@ pub struct Materials {
     pub tags: Vec<LicenseTags>,
     /// The families whose weights it takes.
     pub families: BTreeSet<String>,
+    /// What is wrong with clarifications of the recipe.
+    pub findings: Vec<Finding>,
     /// Local teachers that are not on this machine and say no licence.
     pub unseen: Vec<String>,
 }
@@ -60,7 +62,11 @@ impl Looking<'_> {
     pub async fn planned(&self) -> anyhow::Result<Materials> {
         let (recipe, today) = (self.recipe, self.today);
         let mut materials = Materials::default();
-        let licenses = self.models(&mut materials, &BTreeMap::new()).await;
+        let clarified = self.clarified(&mut materials).await;
+        let license_said = |of: &str, said: Option<String>| clarified.get(of).cloned().or(said);
+        let licenses = self
+            .models(&mut materials, &BTreeMap::new(), &clarified)
+            .await;
         let asked: Vec<String> = recipe
             .harvest_teachers()
             .map(|teachers| {
@@ -86,10 +92,11 @@ impl Looking<'_> {
                 plan: None,
                 region: None,
                 endpoint: None,
-                license: Some(import.license.clone()),
+                license: license_said(&import.source, Some(import.license.clone())),
                 model: import.answered_by(),
                 collected: Collected::Until(today),
                 answers: 0,
+                recorded: None,
             });
         }
         if let Ok(harvest) = recipe.harvest()
@@ -97,7 +104,7 @@ impl Looking<'_> {
         {
             materials.prompts.push(Licensed {
                 name: prompts.source().to_owned(),
-                license: prompts.license().map(str::to_owned),
+                license: license_said(prompts.source(), prompts.license().map(str::to_owned)),
             });
         }
         Ok(materials)
@@ -116,8 +123,38 @@ impl Looking<'_> {
         let receipts = store.terms_origins().await?.into_iter();
         let known = receipts.filter(|origin| origin.route == IN_PROCESS);
         let known = known.filter_map(|origin| Some((origin.model, origin.license?)));
-        self.models(&mut materials, &known.collect()).await;
+        let clarified = self.clarified(&mut materials).await;
+        self.models(&mut materials, &known.collect(), &clarified)
+            .await;
+        for prompts in &mut materials.prompts {
+            if let Some(license) = clarified.get(&prompts.name) {
+                prompts.license = Some(license.clone());
+            }
+        }
         Ok(materials)
+    }
+
+    /// The licences that clarifications say, by what they are about, as far as they hold.
+    async fn clarified(&self, materials: &mut Materials) -> BTreeMap<String, String> {
+        let mut clarified = BTreeMap::new();
+        for clarification in self.recipe.clarifications() {
+            let text = match Source::parse(&clarification.text) {
+                Ok(source) => {
+                    let bar = FetchBar::new(&self.progress);
+                    let folder = self.recipe.folder();
+                    self.cache.fetch(&source, None, folder, &bar).await.ok()
+                }
+                Err(_) => None,
+            };
+            let found = text.map(|text| text.sha256);
+            if clarification.holds(found.as_deref()) {
+                clarified.insert(clarification.of.clone(), clarification.license.clone());
+            }
+            materials
+                .findings
+                .extend(clarification.finding(found.as_deref()));
+        }
+        clarified
     }
 
     /// The licences of all teachers by their names, with what the student takes of them. Of models that are not on
@@ -126,6 +163,7 @@ impl Looking<'_> {
         &self,
         materials: &mut Materials,
         known: &BTreeMap<String, String>,
+        clarified: &BTreeMap<String, String>,
     ) -> BTreeMap<String, String> {
         let student = self.recipe.student().ok();
         let taken: Vec<&str> = student
@@ -139,6 +177,7 @@ impl Looking<'_> {
         for teacher in self.recipe.teachers() {
             let license = self.license_of(teacher, materials).await;
             let license = license.or_else(|| known.get(&teacher.model).cloned());
+            let license = clarified.get(&teacher.name).cloned().or(license);
             if license.is_none() && teacher.is_local() {
                 materials.unseen.push(teacher.name.clone());
             }
@@ -219,6 +258,7 @@ fn origin(teacher: &TeacherSection, license: Option<String>, today: Date) -> Ori
         model: teacher.model.clone(),
         collected: Collected::On(today),
         answers: 0,
+        recorded: None,
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Area, Finding, Level, LicenseTags, LicenseText, Licensed, RightsInput};
 use crate::terms::{
-    Collected, Decision, DutyKind, OwedDuty, TermsRecord, Through, Verdict, decide, flow_down,
-    is_own,
+    Collected, Decision, DutyKind, OwedDuty, Rules, TermsRecord, Through, Verdict, decide,
+    flow_down, is_own, license_names,
 };
 
 /// Everything in which the student's licence, its name and what goes with it fall short of what is required.
@@ -86,15 +86,17 @@ fn bound<'a>(
             if through == Through::Prompts && license.is_some_and(is_own) {
                 continue;
             }
-            match license_of(input, licensed, through) {
-                Ok(record) => {
-                    if through == Through::Prompts {
-                        findings.push(only_declared(input, licensed));
-                    }
-                    bound.push((format!("{what} `{}`", licensed.name), record, through));
-                }
-                Err(finding) => findings.push(*finding),
+            let (records, found) = licenses_of(input, licensed, through);
+            if through == Through::Prompts && !records.is_empty() {
+                findings.push(only_declared(input, licensed));
             }
+            let name = format!("{what} `{}`", licensed.name);
+            bound.extend(
+                records
+                    .into_iter()
+                    .map(|record| (name.clone(), record, through)),
+            );
+            findings.extend(found);
         }
     }
     bound
@@ -112,11 +114,12 @@ fn only_declared(input: &RightsInput<'_>, prompts: &Licensed) -> Finding {
         .via(format!("prompts of `{name}`"))
 }
 
-fn license_of<'a>(
+/// The records of its licence, of alternatives the most permissive, and what is not known of it.
+fn licenses_of<'a>(
     input: &RightsInput<'a>,
     licensed: &Licensed,
     through: Through,
-) -> Result<&'a TermsRecord, Box<Finding>> {
+) -> (Vec<&'a TermsRecord>, Vec<Finding>) {
     let name = &licensed.name;
     // Prompts are mostly the user's own; weights never are.
     let level = match through {
@@ -125,25 +128,32 @@ fn license_of<'a>(
     };
     let way = through.name();
     let found = |code: &str, message: String| {
-        let finding = Finding::new(Area::Licences, code, level, message);
-        Box::new(
-            finding
-                .via(format!("student `{}`", input.student))
-                .via(format!("{way} of `{name}`")),
-        )
+        Finding::new(Area::Licences, code, level, message)
+            .via(format!("student `{}`", input.student))
+            .via(format!("{way} of `{name}`"))
     };
     let Some(license) = &licensed.license else {
         let message = format!("the licence of the {way} of `{name}` is not declared");
-        let finding = *found("undeclared", message);
-        return Err(Box::new(finding.help("say `license` in the recipe")));
+        let finding = found("undeclared", message);
+        return (
+            Vec::new(),
+            vec![finding.help("say `license` in the recipe")],
+        );
     };
-    let record = input.registry.license(license, Collected::On(input.today));
-    record.ok_or_else(|| {
+    let rules = Rules {
+        registry: input.registry,
+        intent: input.intent,
+        declarations: input.declarations,
+        today: input.today,
+    };
+    let licensing = rules.licensing(license, through, Collected::On(input.today));
+    let unknown = licensing.missing.iter().map(|license| {
         let message =
             format!("there is no record of the licence `{license}` of the {way} of `{name}`");
-        let finding = *found("unknown", message);
-        Box::new(finding.help("add the record with a `[[terms]]` of the recipe"))
-    })
+        found("unknown", message).help("add the record with a `[[terms]]` of the recipe")
+    });
+    let unknown = unknown.collect();
+    (licensing.records, unknown)
 }
 
 /// One record on its way to the student.
@@ -278,6 +288,11 @@ fn said_twice(input: &RightsInput<'_>, tags: &LicenseTags) -> Option<Finding> {
     )
 }
 
+/// Whether the record is that of `tag`, or of one of the licences that an expression names.
+fn is_among(record: &TermsRecord, tag: &str) -> bool {
+    record.is_called(tag) || license_names(tag).iter().any(|name| record.is_called(name))
+}
+
 /// A licence text that is not what is declared beside it.
 fn disagreement(input: &RightsInput<'_>, text: &LicenseText) -> Option<Finding> {
     let found = |name: &str, level: Level, message: String| {
@@ -288,7 +303,7 @@ fn disagreement(input: &RightsInput<'_>, text: &LicenseText) -> Option<Finding> 
     };
     let known = input.registry.license_of_text(&text.text);
     match (known, &text.tag) {
-        (Some(record), Some(tag)) if !record.is_called(tag) => Some(
+        (Some(record), Some(tag)) if !is_among(record, tag) => Some(
             found(
                 "tag-disagrees",
                 Level::Deny,

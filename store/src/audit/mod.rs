@@ -3,6 +3,7 @@
 //! An audit reads; it never repairs. Each of its areas is a function from what is kept to [`Finding`]s, and every
 //! finding says what it is about, by which way that came in, and what to do. Nothing here calls anything lawful.
 
+mod clarifications;
 mod codes;
 pub mod conduct;
 mod finding;
@@ -16,6 +17,7 @@ mod rights;
 mod rights_tests;
 mod terms;
 
+pub use clarifications::Clarification;
 pub use codes::{CODES, Code};
 pub use finding::{Area, Finding, Level};
 pub use integrity::IntegrityOptions;

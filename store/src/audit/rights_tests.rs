@@ -96,6 +96,7 @@ fn origin(provider: &str, model: &str, license: Option<&str>) -> Origin {
         model: model.to_owned(),
         collected: Collected::On(date(2026, 6, 1)),
         answers: 10,
+        recorded: None,
     }
 }
 
@@ -195,6 +196,67 @@ fn terms_that_have_tightened_since_are_told_and_do_not_deny() {
     assert_eq!(case.terms(), ["warning terms::tightened"]);
     case.origins[0].collected = Collected::On(date(2026, 10, 1));
     assert_eq!(case.terms(), ["deny terms::denied"]);
+}
+
+#[test]
+fn receipts_that_name_other_terms_than_the_registry_are_told() {
+    let mut case = Case::new();
+    let known = case.registry.in_force(&case.origins[0]);
+    assert_eq!(known.len(), 1);
+    case.origins[0].recorded = Some(known.clone());
+    assert_eq!(case.terms(), [""; 0]);
+    let mut corrected = known.clone();
+    corrected[0].sha256 = "0".repeat(64);
+    let mut other = known;
+    other[0].id = "MIT".to_owned();
+    for (recorded, says) in [
+        (corrected, "says something else today"),
+        (other, "name as the terms in force `MIT`"),
+        (Vec::new(), "name as the terms in force none"),
+    ] {
+        case.origins[0].recorded = Some(recorded);
+        assert_eq!(case.terms(), ["warning terms::recorded-otherwise"]);
+        let findings = terms(&case.input());
+        assert!(
+            findings[0].message.contains(says),
+            "{}",
+            findings[0].message
+        );
+    }
+}
+
+#[test]
+fn of_a_licence_expression_the_intent_chooses_and_both_sides_of_and_bind() {
+    let mut case = Case::new();
+    case.origins = vec![origin("local", "m", Some("CC-BY-NC-4.0 OR Apache-2.0"))];
+    assert_eq!(case.terms(), [""; 0]);
+    assert_eq!(case.licences(), [""; 0]);
+    assert_eq!(case.registry.in_force(&case.origins[0]).len(), 2);
+    case.origins = vec![origin("local", "m", Some("Apache-2.0 AND CC-BY-NC-4.0"))];
+    assert_eq!(case.terms(), ["deny terms::denied"]);
+    case.origins = vec![origin("local", "m", Some("Apache-2.0 AND Zlib"))];
+    assert_eq!(case.terms(), ["deny terms::unknown"]);
+    case.origins = vec![origin("local", "m", Some("Apache-2.0 WITH LLVM-exception"))];
+    case.prompts = vec![Licensed {
+        name: "messages".to_owned(),
+        license: Some("CC-BY-SA-4.0 OR MIT".to_owned()),
+    }];
+    case.texts = vec![LicenseText {
+        file: "LICENSE".to_owned(),
+        text: "a text that no record knows".to_owned(),
+        beside: "model".to_owned(),
+        tag: Some("MIT OR Apache-2.0".to_owned()),
+    }];
+    assert_eq!(case.terms(), [""; 0]);
+    assert_eq!(case.licences(), ["warning licences::text-unknown"]);
+    case.prompts[0].license = Some("MIT AND Zlib".to_owned());
+    assert_eq!(
+        case.licences(),
+        [
+            "warning licences::text-unknown",
+            "warning licences::unknown"
+        ]
+    );
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Answers are judged by what was in force when they were given. What is in force today is told apart.
 
+use crate::record::TermsInForce;
+
 use super::{Area, Finding, Level, RightsInput};
 use crate::terms::{
     Basis, Collected, Decision, Declaration, Origin, Registry, Ruling, Standing, Verdict,
@@ -100,6 +102,10 @@ fn of_origin(input: &RightsInput<'_>, origin: &Origin, ruling: &Ruling) -> Vec<F
         );
         findings.push(found("day-unknown", Level::Note, message));
     }
+    findings.extend(recorded_otherwise(input, origin).map(|message| {
+        found("recorded-otherwise", Level::Warning, message)
+            .help("the records that the receipts name are not those that Limbeck and the recipe have today; look at what has changed between them")
+    }));
     findings.extend(tightened(input, origin, ruling).map(|message| {
         found("tightened", Level::Warning, message)
             .help("what was collected before stays under the earlier terms; ask for no more without looking at the new ones")
@@ -111,6 +117,28 @@ fn judge(input: &RightsInput<'_>, origin: &Origin) -> Ruling {
     input
         .registry
         .judge(origin, input.intent, input.declarations, input.today)
+}
+
+/// Which records the receipts name, if the registry says today that others were in force, or says something else in them.
+fn recorded_otherwise(input: &RightsInput<'_>, origin: &Origin) -> Option<String> {
+    let recorded = origin.recorded.as_ref()?;
+    let known = input.registry.in_force(origin);
+    if *recorded == known {
+        return None;
+    }
+    let ids = |terms: &[TermsInForce]| match terms {
+        [] => "none".to_owned(),
+        _ => quoted(terms.iter().map(|one| &one.id)),
+    };
+    let day = origin.collected.day();
+    let (then, now) = (ids(recorded), ids(&known));
+    Some(if then == now {
+        format!("the record {then} says something else today than when answers of {day} were kept")
+    } else {
+        format!(
+            "receipts of {day} name as the terms in force {then}, and by what is known today it is {now}"
+        )
+    })
 }
 
 /// What today's terms say if they are stricter than those of the day, declarations aside.

@@ -21,13 +21,13 @@ impl Store {
     async fn origins_of(&self, dataset: Option<&str>) -> Result<Vec<Origin>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT provider AS "provider!", route AS "route!", plan, region, endpoint, license, model AS "model!",
-                   import IS NOT NULL AS "is_import!: bool",
+                   import IS NOT NULL AS "is_import!: bool", terms,
                    substr(recorded_at, 1, 10) AS "day!: String", count(*) AS "answers!: i64"
                FROM receipts JOIN traces ON traces.id = receipts.trace_id
                WHERE NOT EXISTS (SELECT 1 FROM ledger_leaves WHERE kind = 'erasure' AND subject = traces.id)
                    AND (?1 IS NULL OR traces.id IN (
                        SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1))
-               GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, substr(recorded_at, 1, 10)
+               GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, terms, substr(recorded_at, 1, 10)
                ORDER BY min(traces.number)"#,
             dataset,
         )
@@ -53,6 +53,10 @@ impl Store {
                         Collected::On(day)
                     },
                     answers: self.unsigned("count", row.answers)?,
+                    recorded: row
+                        .terms
+                        .map(|terms| self.parse("terms", &terms))
+                        .transpose()?,
                 })
             })
             .collect()

@@ -193,6 +193,19 @@ pub struct Receipt {
     /// Of an answer that was asked for elsewhere: what the rest of the receipt rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import: Option<Box<ImportReceipt>>,
+    /// The records of terms that were in force on the day on which the answer was kept, as the store that kept it knew
+    /// them; empty where no record said anything. `None` in receipts that do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Vec<TermsInForce>>,
+}
+
+/// A record of terms, as a receipt names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TermsInForce {
+    /// The record's id.
+    pub id: String,
+    /// Its digest on that day: a record that was corrected since has another.
+    pub sha256: String,
 }
 
 /// The part of a receipt that only a service over the network has.
@@ -204,6 +217,12 @@ pub struct ServiceReceipt {
     pub plan: Option<String>,
     /// The region, as the recipe declares it.
     pub region: Option<String>,
+    /// How long the provider keeps what it is sent, as the recipe declares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
+    /// With whom the user has the contract, as the recipe declares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contracting_entity: Option<String>,
     /// What the user calls the key.
     pub key_alias: Option<String>,
     /// The provider's own id of the request.

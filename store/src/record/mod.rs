@@ -9,6 +9,7 @@ mod answer;
 mod batch;
 mod dataset;
 mod export;
+mod grounds;
 mod import;
 mod prompt;
 mod reading;
@@ -19,7 +20,7 @@ mod tests;
 
 pub use answer::{
     Answered, Attempt, AttemptStatus, Call, Failure, FinishReason, Receipt, ServiceReceipt,
-    TokenLogProbabilities, Trace,
+    TermsInForce, TokenLogProbabilities, Trace,
 };
 pub use batch::{Batch, BatchOutcome, BatchRequest, BatchResults, BatchState, NewBatch};
 pub use dataset::Dataset;

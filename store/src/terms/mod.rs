@@ -14,6 +14,7 @@ mod declaration;
 mod duty;
 mod embedded;
 mod error;
+mod expression;
 mod intent;
 mod origin;
 mod record;
@@ -26,9 +27,10 @@ pub use decide::{Decision, OwedDuty, Verdict, decide, flow_down};
 pub use declaration::{Declaration, Standing, Statement};
 pub use duty::{Duty, DutyKind};
 pub use error::TermsError;
+pub use expression::{Licensing, license_names};
 pub use intent::{Intent, Through, Use};
-pub(crate) use origin::is_own;
 pub use origin::{Collected, Origin, Ruling};
+pub(crate) use origin::{Rules, is_own};
 pub use record::{
     Basis, Class, Commercial, FlowDown, FlowDowns, Kind, Release, Source, TermsRecord,
 };

@@ -6,10 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::expression::Licensing;
 use super::{
     Decision, Declaration, Intent, Registry, Route, Standing, Statement, TermsRecord, Through,
-    decide,
+    decide, flow_down, license_names,
 };
+use crate::record::TermsInForce;
 
 /// The provider that is this process.
 const LOCAL: &str = "local";
@@ -69,6 +71,9 @@ pub struct Origin {
     pub collected: Collected,
     /// How many answers.
     pub answers: u64,
+    /// The records that the receipts say were in force, with their digests; `None` where they do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Vec<TermsInForce>>,
 }
 
 impl Origin {
@@ -142,6 +147,13 @@ pub(crate) enum Binding<'a> {
     Record(&'a TermsRecord),
     /// No record does.
     Missing(String),
+    /// A licence expression, of whose sides the intent decides which binds.
+    Expression {
+        /// The expression.
+        license: String,
+        /// What is under it.
+        of: String,
+    },
     /// A person has to say what, about a record that is known.
     Open(&'a TermsRecord, String),
 }
@@ -159,12 +171,24 @@ impl Registry {
             decision: Decision::allow(),
             records: BTreeSet::new(),
         };
+        let through = Through::Answers;
         for binding in self.bindings(origin) {
             let decision = match binding {
                 Binding::Record(record) => {
                     ruling.records.insert(record.id.clone());
                     let declared = self.declared(record, declarations, today);
-                    decide(record, Through::Answers, intent, &declared)
+                    decide(record, through, intent, &declared)
+                }
+                Binding::Expression { license, of } => {
+                    let rules = Rules {
+                        registry: self,
+                        intent,
+                        declarations,
+                        today,
+                    };
+                    let (decision, records) = rules.expression(&license, &of, origin.collected);
+                    ruling.records.extend(records);
+                    decision
                 }
                 Binding::Missing(reason) => Decision::unknown(reason),
                 Binding::Open(record, reason) => {
@@ -180,6 +204,28 @@ impl Registry {
             ruling.decision = ruling.decision.meet(decision);
         }
         ruling
+    }
+
+    /// The records that bound answers of `origin` when they were given, by their ids.
+    pub fn in_force(&self, origin: &Origin) -> Vec<TermsInForce> {
+        let bindings = self.bindings(origin).into_iter();
+        let records = bindings.flat_map(|binding| match binding {
+            Binding::Record(record) | Binding::Open(record, _) => vec![record],
+            Binding::Missing(_) => Vec::new(),
+            Binding::Expression { license, .. } => {
+                let names = license_names(&license).into_iter();
+                names
+                    .filter_map(|name| self.license(&name, origin.collected))
+                    .collect()
+            }
+        });
+        let named: BTreeSet<TermsInForce> = records
+            .map(|record| TermsInForce {
+                id: record.id.clone(),
+                sha256: record.digest(),
+            })
+            .collect();
+        named.into_iter().collect()
     }
 
     /// What is declared about `record` and holds.
@@ -272,11 +318,59 @@ impl Registry {
         };
         match self.license(name, origin.collected) {
             Some(record) => Binding::Record(record),
-            None => Binding::Missing(format!(
-                "no record of the licence `{name}` of {of} `{}`",
-                origin.model
-            )),
+            None => Binding::Expression {
+                license: name.clone(),
+                of: format!("{of} `{}`", origin.model),
+            },
         }
+    }
+}
+
+/// What decides which side of a licence expression is the most permissive.
+pub(crate) struct Rules<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) intent: &'a Intent,
+    pub(crate) declarations: &'a [Declaration],
+    pub(crate) today: Date,
+}
+
+impl<'a> Rules<'a> {
+    /// What binds something that reaches the student `through` a licence expression.
+    pub(crate) fn licensing(
+        &self,
+        license: &str,
+        through: Through,
+        collected: Collected,
+    ) -> Licensing<'a> {
+        let verdict = |record: &TermsRecord| {
+            let declared = self
+                .registry
+                .declared(record, self.declarations, self.today);
+            let goes_on = flow_down(self.registry, record, through, self.intent, &declared);
+            decide(record, through, self.intent, &declared)
+                .meet(goes_on)
+                .verdict
+        };
+        self.registry.licensing(license, collected, &verdict)
+    }
+
+    /// The decision on answers under a licence expression, and the records that it rests on.
+    fn expression(&self, license: &str, of: &str, collected: Collected) -> (Decision, Vec<String>) {
+        let through = Through::Answers;
+        let licensing = self.licensing(license, through, collected);
+        let mut decision = Decision::allow();
+        for record in &licensing.records {
+            let declared = self
+                .registry
+                .declared(record, self.declarations, self.today);
+            decision = decision.meet(decide(record, through, self.intent, &declared));
+        }
+        for name in &licensing.missing {
+            let reason = format!("no record of the licence `{name}` of {of}");
+            decision = decision.meet(Decision::unknown(reason));
+        }
+        let ids = licensing.records.iter().map(|record| record.id.clone());
+        (decision, ids.collect())
     }
 }
 

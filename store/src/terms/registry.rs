@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use super::embedded::EMBEDDED;
+use super::expression::license_names;
 use super::record::Kind;
 use super::{Class, Clause, Collected, TermsError, TermsRecord, normalise_clause};
 
@@ -73,9 +74,10 @@ impl Registry {
         self.routes_of(provider).next().is_some()
     }
 
-    /// Whether there is a record of the licence `name`.
+    /// Whether there is a record of the licence `name`, or of every one that an expression names.
     pub fn knows_license(&self, name: &str) -> bool {
-        self.licenses_called(name).next().is_some()
+        let knows = |name: &str| self.licenses_called(name).next().is_some();
+        knows(name) || license_names(name).iter().all(|name| knows(name))
     }
 
     /// What was in force on `route` when answers were collected.

@@ -58,6 +58,7 @@ impl TableRow {
                 Collected::On(self.day)
             },
             answers: 1,
+            recorded: None,
         }
     }
 

@@ -153,6 +153,8 @@ impl Receipt<'_> {
             endpoint: self.endpoint.to_owned(),
             plan: self.options.plan.clone(),
             region: self.options.region.clone(),
+            retention: self.options.retention.clone(),
+            contracting_entity: self.options.contracting_entity.clone(),
             key_alias: self.key_alias.map(str::to_owned),
             request_id: answer
                 .request_id

@@ -271,5 +271,6 @@ pub(crate) fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> 
         response_sha256: answer.response_sha256.clone(),
         service: answer.service.clone(),
         import: None,
+        terms: None,
     }
 }

@@ -70,7 +70,11 @@ impl<'a> Rights<'a> {
         };
         let mut findings = match area {
             Area::Terms => audit::terms(&input),
-            _ => audit::licences(&input),
+            _ => {
+                let mut licences = audit::licences(&input);
+                licences.extend(self.materials.findings.iter().cloned());
+                licences
+            }
         };
         if self.is_foreign_copy {
             findings.insert(0, foreign_copy(area));

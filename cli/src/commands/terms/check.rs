@@ -47,6 +47,7 @@ pub(super) async fn run(
     };
     let mut findings = audit::terms(&input);
     findings.extend(audit::licences(&input));
+    findings.extend(materials.findings.iter().cloned());
     for teacher in &materials.unseen {
         printer.warning(format_args!(
             "the model of `{teacher}` is not on this machine, and the recipe does not say its `license`"

@@ -103,6 +103,8 @@ impl Checker<'_> {
             ("route", teacher.route.is_some()),
             ("plan", teacher.plan.is_some()),
             ("region", teacher.region.is_some()),
+            ("retention", teacher.retention.is_some()),
+            ("contracting_entity", teacher.contracting_entity.is_some()),
             ("endpoints", !teacher.endpoints.is_empty()),
             ("retry", teacher.retry.is_some()),
             ("price", teacher.price.is_some()),

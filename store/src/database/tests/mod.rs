@@ -98,6 +98,7 @@ fn answer(prompt: &Prompt, sample: u32) -> Answered {
             response_sha256: "s".to_owned(),
             service: None,
             import: None,
+            terms: None,
         },
     }
 }

@@ -50,6 +50,8 @@ fn options(server: &FaultServer) -> ApiOptions {
         route: Some("test".to_owned()),
         plan: None,
         region: None,
+        retention: None,
+        contracting_entity: None,
         license: None,
         endpoints: vec![at(server)],
         limits: Limits::concurrent(8),
