@@ -268,10 +268,11 @@ impl Pipeline {
             }
             Err(error) => (RunStatus::Failed, format!("{error:#}").into()),
         };
+        // The outcome last: an audit asks for the run behind each, also of a process that was killed in between.
+        self.store.finish_run(id, status, &summary).await?;
         if let Ok(outcome) = &result {
             dir.finish(outcome)?;
         }
-        self.store.finish_run(id, status, &summary).await?;
         result
     }
 
