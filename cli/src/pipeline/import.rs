@@ -4,7 +4,7 @@ use limbeck_store::Imported;
 use limbeck_store::redact::{Counts, Redactor};
 use tokio::sync::mpsc;
 
-use super::material::near_note;
+use super::suite::near_note;
 use super::teacher::Facts;
 use super::{Interrupted, Pipeline};
 use crate::import::ImportFile;

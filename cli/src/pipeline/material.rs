@@ -8,8 +8,9 @@ use anyhow::Context;
 use limbeck_store::Prompt;
 use limbeck_store::redact::{Counts, Replaced};
 use limbeck_student::evaluate::Metric;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::suite::{check_expected, near_note};
 use super::{Pipeline, redact};
 use crate::progress::adapters::FetchBar;
 use crate::recipe::{
@@ -17,8 +18,7 @@ use crate::recipe::{
 };
 use crate::sources::{Fetched, Source};
 use crate::table::{
-    Draw, Expression, Input, Item, Items, NearIndex, Table, Template, TemplateError, draw_prompts,
-    draw_suite,
+    Draw, Expression, Item, Items, NearIndex, Table, Template, draw_prompts, draw_suite,
 };
 
 /// Files on this machine, with their digests.
@@ -264,8 +264,10 @@ impl Material {
             .with_context(|| format!("`{name}` does not have what the recipe's templates need"))?;
         let filter = section.filter().map(Expression::compile).transpose()?;
         let malformed = table.problems.clone();
-        let items = Items::of(table, filter.as_ref(), |columns| self.input(run, columns))
-            .with_context(|| format!("no row of `{name}` can be used"))?;
+        let items = Items::of(table, filter.as_ref(), |columns| {
+            redact::input(&run.redactor, &self.asking, columns)
+        })
+        .with_context(|| format!("no row of `{name}` can be used"))?;
         let problems = malformed.len() + items.problems.len();
         for problem in malformed.iter().chain(&items.problems).take(5) {
             run.printer
@@ -283,21 +285,6 @@ impl Material {
             anyhow::bail!("`{name}`, {problem}");
         }
         Ok(items)
-    }
-
-    /// What the student sees of a row, and what it would see if nothing were replaced.
-    fn input(&self, run: &Pipeline, columns: &Map<String, Value>) -> Result<Input, TemplateError> {
-        let as_it_came = self.asking.input(columns)?;
-        if run.redactor.is_off() {
-            return Ok(as_it_came.into());
-        }
-        let counts = &mut Counts::default();
-        let columns = redact::columns(&run.redactor, &self.asking, columns, counts);
-        let text = self.asking.input(&columns)?;
-        Ok(Input {
-            as_it_came: (as_it_came != text).then_some(as_it_came),
-            text,
-        })
     }
 
     fn suite(
@@ -382,37 +369,12 @@ impl Material {
     }
 }
 
-/// What the report says of rows that are too near a suite.
-pub(super) fn near_note(count: usize, what: &str) -> String {
-    format!(
-        "{count} {what} were kept away from training because they are, or nearly are, in an evaluation suite."
-    )
-}
-
 fn sample_of(table: &PromptTable, phrasing: &PhrasingSection) -> Draw {
     Draw {
         sample: phrasing.sample.map(|sample| sample as usize),
         seed: table.seed,
         balance: None,
         shuffle: false,
-    }
-}
-
-/// Labels of people that are none of the choices would count as wrong for everybody.
-fn check_expected(
-    harvest: &HarvestSection,
-    section: &EvaluateSection,
-    expected: Option<&[String]>,
-) -> anyhow::Result<()> {
-    let (Some(choices), Some(expected)) = (&harvest.choices, expected) else {
-        return Ok(());
-    };
-    match expected.iter().find(|answer| !choices.contains(answer)) {
-        Some(answer) => anyhow::bail!(
-            "the suite `{}` expects `{answer}`, which is none of the choices {choices:?}",
-            section.name
-        ),
-        None => Ok(()),
     }
 }
 

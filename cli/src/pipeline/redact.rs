@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Pipeline;
 use crate::recipe::Asking;
-use crate::table::Item;
+use crate::table::{Input, Item, TemplateError};
 use crate::text::grouped;
 
 impl Pipeline {
@@ -50,6 +50,24 @@ pub(super) fn columns(
         }
     }
     columns
+}
+
+/// What the student sees of a row, and what it would see if nothing were replaced.
+pub(super) fn input(
+    redactor: &Redactor,
+    asking: &Asking,
+    row: &Map<String, Value>,
+) -> Result<Input, TemplateError> {
+    let as_it_came = asking.input(row)?;
+    if redactor.is_off() {
+        return Ok(as_it_came.into());
+    }
+    let row = columns(redactor, asking, row, &mut Counts::default());
+    let text = asking.input(&row)?;
+    Ok(Input {
+        as_it_came: (as_it_came != text).then_some(as_it_came),
+        text,
+    })
 }
 
 /// The items as they are asked about, with counts.

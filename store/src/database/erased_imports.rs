@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// The answer that came from this very row before, if it says what it said then.
-    pub(super) async fn from_the_same_row(
+    pub(super) async fn answer_of_the_same_row(
         &self,
         connection: &mut SqliteConnection,
         answer: &ImportedAnswer,

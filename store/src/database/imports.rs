@@ -94,7 +94,9 @@ impl Store {
         };
         match answer.receipt.import.as_deref() {
             Some(import) if erased.holds_row(import) => {
-                let kept = self.from_the_same_row(connection, answer, import).await?;
+                let kept = self
+                    .answer_of_the_same_row(connection, answer, import)
+                    .await?;
                 Ok(kept.is_none())
             }
             _ => Ok(false),
@@ -141,7 +143,9 @@ impl Store {
         // Where one of several answers that say the same is gone, counting them does not tell which are there.
         if erased.touches(&answer.prompt.id)
             && let Some(import) = answer.receipt.import.as_deref()
-            && let Some(id) = self.from_the_same_row(connection, answer, import).await?
+            && let Some(id) = self
+                .answer_of_the_same_row(connection, answer, import)
+                .await?
         {
             return Ok((id, false));
         }
