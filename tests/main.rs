@@ -9,7 +9,7 @@
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
 //! - `service`, `service_faults`, `service_waits`, `service_kill`, `service_input`: a teacher over HTTP, by a server that
-//!   misbehaves
+//!   misbehaves; `service_pace`: five minutes by the clock
 //! - `batch`: a teacher that is asked in batches
 //! - `ledger`: the key, and what a run leaves in the ledger
 //! - `support`: what they are written in
@@ -43,6 +43,7 @@ mod service;
 mod service_faults;
 mod service_input;
 mod service_kill;
+mod service_pace;
 mod service_waits;
 #[cfg(unix)]
 mod sharing;
