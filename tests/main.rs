@@ -13,7 +13,7 @@
 //! - `redact`: personal data replaced before anything is asked or learned
 //! - `hostile`: text of a teacher that means harm
 //! - `service`, `service_faults`, `service_waits`, `service_kill`, `service_input`: a teacher over HTTP, by a server that
-//!   misbehaves
+//!   misbehaves; `service_pace`: five minutes by the clock
 //! - `batch`: a teacher that is asked in batches
 //! - `ledger`: the key, and what a run leaves in the ledger
 //! - `support`: what they are written in
@@ -53,6 +53,7 @@ mod service;
 mod service_faults;
 mod service_input;
 mod service_kill;
+mod service_pace;
 mod service_waits;
 #[cfg(unix)]
 mod sharing;

@@ -181,8 +181,12 @@ impl Receipt<'_> {
 
 fn trace(choices: &[String], answer: WireAnswer) -> Trace {
     let count = |tokens: Option<u64>| u32::try_from(tokens.unwrap_or(0)).unwrap_or(u32::MAX);
-    let (prompt_tokens, completion_tokens) =
-        (count(answer.usage.input), count(answer.usage.output));
+    // Some servers tell no usage at the end of a stream, but each token with its log-probability.
+    let spelled = (!answer.tokens.is_empty()).then_some(answer.tokens.len() as u64);
+    let (prompt_tokens, completion_tokens) = (
+        count(answer.usage.input),
+        count(answer.usage.output.or(spelled)),
+    );
     let (tokens, vocabulary) = by_place(&answer.tokens);
     if !choices.is_empty()
         && let Ok(chosen) = answer.choose(choices)
@@ -284,4 +288,29 @@ pub(super) fn headers_that_matter(
         );
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_counted_where_no_usage_is_told() {
+        let token = |bytes: &[u8]| WireToken {
+            bytes: bytes.to_vec(),
+            log_probability: -0.5,
+            top: Vec::new(),
+        };
+        let mut answer = WireAnswer {
+            text: "Hi!".to_owned(),
+            tokens: vec![token(b"Hi"), token(b"!")],
+            ..WireAnswer::default()
+        };
+        assert_eq!(kept_answer(answer.clone()).unwrap().completion_tokens, 2);
+        // What the service says counts: it may have written more than it tells.
+        answer.usage.output = Some(9);
+        assert_eq!(kept_answer(answer.clone()).unwrap().completion_tokens, 9);
+        (answer.usage.output, answer.tokens) = (None, Vec::new());
+        assert_eq!(kept_answer(answer).unwrap().completion_tokens, 0);
+    }
 }
