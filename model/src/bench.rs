@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use crate::decoder::{Chunk, KeyValueCache, Outputs, PASS_ROWS, Precision, Workspace};
-use crate::kernels::simd::InstructionSet;
-use crate::{DecodeError, Decoder, ModelError};
+use crate::decoder::{Chunk, KeyValueCache, Outputs, PASS_ROWS, Workspace};
+use crate::{DecodeError, Decoder, ModelError, Precision};
 
 /// What [`decode`] measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,16 +60,6 @@ pub fn decode(
         instruction_set: decoder.instruction_set(),
         threads: rayon::current_num_threads(),
     })
-}
-
-/// The widest instructions that the products of training use, for reports.
-pub fn training_instruction_set() -> &'static str {
-    match InstructionSet::detect() {
-        // `gemm` is built without its kernels for AVX-512.
-        #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx512 => InstructionSet::Avx2.name(),
-        narrower => narrower.name(),
-    }
 }
 
 struct Bench<'d> {

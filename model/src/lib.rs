@@ -13,6 +13,7 @@ pub mod hugging_face;
 mod kernels;
 mod mapped_file;
 mod model_files;
+mod precision;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tokenizer;
@@ -20,7 +21,7 @@ pub mod weights;
 
 pub use chat_template::{ChatMessage, ChatTemplate};
 pub use config::ModelConfig;
-pub use decoder::{DecodeError, Decoder, Precision, Prefix};
+pub use decoder::{DecodeError, Decoder, Prefix};
 pub use error::ModelError;
 pub use generate::{
     Batcher, FinishReason, GeneratedToken, Output, OutputResult, Request, Sampling, Task,
@@ -29,5 +30,6 @@ pub use generate::{
 pub use gguf::{GgufDescription, GgufFile, GgufKind, MetadataArray, MetadataValue, write_gguf};
 pub use hugging_face::{SafetensorsFile, write_hugging_face_folder, write_safetensors};
 pub use model_files::ModelFiles;
+pub use precision::Precision;
 pub use tokenizer::{PreTokenizer, Tokenizer, TokenizerParts};
 pub use weights::{WeightMap, WeightSource, WeightTensor};

@@ -8,15 +8,19 @@
 //! - [`tile`]: the small f32 product that matrices and attention share
 //! - [`bf16`]: the same product over bfloat16 pairs, where the processor has dot products for them
 //! - [`matrix`]: packed weights of a linear layer, in either precision
+//! - [`product`]: products of the training step, whose both sides are new each time
 //! - [`attention`]: one tile of queries against blocks of keys and values
 //! - [`rows`]: norms, activations, softmax statistics
+//! - [`softmax`]: the passes over a row of logits that the training loss takes
 //! - [`rotary`]: rotary positions
 
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod bf16;
 pub(crate) mod matrix;
+pub(crate) mod product;
 pub(crate) mod rotary;
 pub(crate) mod rows;
 pub(crate) mod simd;
+pub(crate) mod softmax;
 pub(crate) mod tile;

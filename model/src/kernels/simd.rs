@@ -256,6 +256,11 @@ impl SharedOutput {
         Self(output.as_mut_ptr())
     }
 
+    /// Wraps the start of memory that may not be initialised; the caller answers for its size.
+    pub(crate) fn from_pointer(output: *mut f32) -> Self {
+        Self(output)
+    }
+
     /// The address of element `index`, which the caller must know to be inside the slice.
     pub(crate) fn at(self, index: usize) -> *mut f32 {
         self.0.wrapping_add(index)

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, Var};
-use limbeck_model::ModelConfig;
 use limbeck_model::differentiable::{
     Attention, AttentionShape, Rotary, dropout, head_loss, head_losses, linear, linear_add,
     rms_norm, select_rows, swiglu,
 };
+use limbeck_model::{ModelConfig, Precision};
 
 use super::TrainError;
 use super::batch::Batch;
@@ -24,6 +24,8 @@ pub(super) struct StudentDecoder {
     shape: AttentionShape,
     rotary: Arc<Rotary>,
     epsilon: f32,
+    /// Of all products.
+    precision: Precision,
 }
 
 /// One transformer block.
@@ -48,6 +50,7 @@ impl StudentDecoder {
     pub fn new(
         config: &ModelConfig,
         parameters: &Parameters,
+        precision: Precision,
     ) -> std::result::Result<Self, TrainError> {
         let embeddings = parameters.variable(EMBEDDINGS)?;
         let head = if config.tied_embeddings {
@@ -73,18 +76,20 @@ impl StudentDecoder {
                 config.rope_base,
             )),
             epsilon: config.rms_norm_epsilon,
+            precision,
         })
     }
 
     /// The loss of a batch, a scalar; `backward` of it may run once.
     pub fn loss(&self, batch: Batch, dropout: Option<Dropout>) -> Result<Tensor> {
         let hidden = self.hidden(&batch, dropout)?;
-        head_loss(&hidden, &self.head, batch.targets)
+        head_loss(&hidden, &self.head, batch.targets, self.precision)
     }
 
     /// The loss of every supervised place of a batch.
     pub fn losses(&self, batch: &Batch) -> Result<Vec<f64>> {
-        head_losses(&self.hidden(batch, None)?, &self.head, &batch.targets)
+        let hidden = self.hidden(batch, None)?;
+        head_losses(&hidden, &self.head, &batch.targets, self.precision)
     }
 
     /// What the head reads: normalised states of the supervised places, `[rows, width]`.
@@ -96,7 +101,7 @@ impl StudentDecoder {
         )?;
         let mut x = drop(&select_rows(&self.embeddings, &batch.ids)?, dropout, 0)?;
         for (layer, block) in (0..).zip(&self.blocks) {
-            x = block.forward(&x, &attention, self.epsilon, dropout, layer)?;
+            x = block.forward(&x, &attention, self, dropout, layer)?;
         }
         rms_norm(&select_rows(&x, &batch.rows)?, &self.norm, self.epsilon)
     }
@@ -120,30 +125,26 @@ impl Block {
         &self,
         x: &Tensor,
         attention: &Attention,
-        epsilon: f32,
+        decoder: &StudentDecoder,
         dropout: Option<Dropout>,
         layer: u64,
     ) -> Result<Tensor> {
+        let &StudentDecoder {
+            epsilon, precision, ..
+        } = decoder;
         let normal = rms_norm(x, &self.attention_norm, epsilon)?;
-        let attended = attention.forward(&linear(&normal, &self.queries_keys_values)?)?;
-        let x = add_branch(x, &attended, &self.attention_out, dropout, 2 * layer + 1)?;
+        let projected = linear(&normal, &self.queries_keys_values, precision)?;
+        let attended = attention.forward(&projected)?;
+        let places = (2 * layer + 1, 2 * layer + 2);
+        // `x + dropout(branch weight^T)`.
+        let add = |x: &Tensor, branch: &Tensor, weight: &Var, place: u64| match dropout {
+            None => linear_add(x, branch, weight, precision),
+            Some(_) => x + drop(&linear(branch, weight, precision)?, dropout, place)?,
+        };
+        let x = add(x, &attended, &self.attention_out, places.0)?;
         let normal = rms_norm(&x, &self.feed_forward_norm, epsilon)?;
-        let activated = swiglu(&linear(&normal, &self.gate_up)?)?;
-        add_branch(&x, &activated, &self.down, dropout, 2 * layer + 2)
-    }
-}
-
-/// `x + dropout(branch weight^T)`.
-fn add_branch(
-    x: &Tensor,
-    branch: &Tensor,
-    weight: &Var,
-    dropout: Option<Dropout>,
-    place: u64,
-) -> Result<Tensor> {
-    match dropout {
-        None => linear_add(x, branch, weight),
-        Some(_) => x + drop(&linear(branch, weight)?, dropout, place)?,
+        let activated = swiglu(&linear(&normal, &self.gate_up, precision)?)?;
+        add(&x, &activated, &self.down, places.1)
     }
 }
 

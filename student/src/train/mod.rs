@@ -83,6 +83,8 @@ pub fn train(
     cancel: &CancellationToken,
 ) -> Result<Trained, TrainError> {
     plan.validate()?;
+    // From here on the plan says what is used, in the checkpoint's fingerprint as well.
+    let plan = &plan.resolved()?;
     let run = || {
         let corpus = Corpus::new(plan, data)?;
         let config = config(plan, data.tokenizer.vocab_size())?;

@@ -1,5 +1,6 @@
 //! Everything that decides how a student is trained.
 
+use limbeck_model::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
@@ -50,9 +51,21 @@ pub struct TrainPlan {
     pub average_last: f32,
     /// Steps between checkpoints; 0 for none.
     pub checkpoint_every: usize,
+    /// In what numbers products are computed; weights, sums, gradients and moments are f32 always. A run may differ
+    /// from one of another precision in every bit.
+    pub precision: Precision,
 }
 
 impl TrainPlan {
+    /// The plan with the precision that this processor makes of it.
+    pub(super) fn resolved(&self) -> Result<Self, TrainError> {
+        let precision = self.precision.resolve().map_err(TrainError::Precision)?;
+        Ok(Self {
+            precision,
+            ..self.clone()
+        })
+    }
+
     /// Refuses values that cannot be trained with.
     pub fn validate(&self) -> Result<(), TrainError> {
         let share = |value: f32| (0.0..1.0).contains(&value);
@@ -150,6 +163,7 @@ impl Default for TrainPlan {
             patience: None,
             average_last: 0.0,
             checkpoint_every: 200,
+            precision: Precision::F32,
         }
     }
 }

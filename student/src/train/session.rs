@@ -51,13 +51,13 @@ impl<'a> Session<'a> {
         fingerprint: String,
     ) -> Result<Self, TrainError> {
         let parameters = Parameters::new(&config, &initial_weights(&config, initial, plan.seed)?)?;
-        let decoder = StudentDecoder::new(&config, &parameters)?;
+        let decoder = StudentDecoder::new(&config, &parameters, plan.precision)?;
         let sizes: Vec<usize> = parameters
             .0
             .iter()
             .map(|p| p.variable.elem_count())
             .collect();
-        let state = match checkpoint::load(workdir, &fingerprint, &sizes)? {
+        let state = match checkpoint::load(workdir, &fingerprint, plan.precision, &sizes)? {
             Some(state) => {
                 parameters.set_values(&state.weights)?;
                 state
@@ -65,6 +65,7 @@ impl<'a> Session<'a> {
             None => State {
                 progress: Progress {
                     fingerprint,
+                    precision: plan.precision,
                     ..Progress::default()
                 },
                 optimizer: AdamW::new(&parameters),
@@ -305,6 +306,7 @@ impl<'a> Session<'a> {
             best_held_out: kept.map(|best| best.loss).or_else(|| last?.held_out),
             best_agreement: kept.map_or_else(|| last?.agreement, |best| best.agreement),
             stopped_early: progress.stopped_early,
+            precision: self.plan.precision,
             curve: progress.curve.clone(),
         };
         Trained {

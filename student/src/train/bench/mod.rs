@@ -6,8 +6,8 @@ mod loss_curve_tests;
 
 use std::time::Instant;
 
-use limbeck_model::ModelConfig;
 use limbeck_model::differentiable::{HeadTarget, TargetTerm};
+use limbeck_model::{ModelConfig, Precision};
 
 use super::batch::{Batch, BatchBuilder, Goal};
 use super::decoder::StudentDecoder;
@@ -39,8 +39,8 @@ pub struct TrainBench {
     pub losses: Vec<f32>,
     /// Numbers that are trained.
     pub parameters: usize,
-    /// What products are computed in.
-    pub precision: &'static str,
+    /// What products were computed in, never [`Precision::Auto`].
+    pub precision: Precision,
     /// The widest instructions that products use.
     pub instruction_set: &'static str,
     /// Threads in use.
@@ -49,7 +49,8 @@ pub struct TrainBench {
 
 /// Takes steps as [`train`](super::train) does, on generated weights and texts, every token of which is supervised.
 ///
-/// Of the plan count the shape, the seed, the peak learning rate (which stays as it is), weight decay and clipping.
+/// Of the plan count the shape, the seed, the precision, the peak learning rate (which stays as it is), weight decay and
+/// clipping.
 /// Every step sees texts that are new to it. `tests/pytorch/bench_train.py` has `PyTorch` do the same.
 ///
 /// # Errors
@@ -64,6 +65,7 @@ pub fn train_bench(plan: &TrainPlan, work: &TrainBenchWork) -> Result<TrainBench
     if let Some((_, field, expected)) = rules.into_iter().find(|(holds, ..)| !holds) {
         return Err(TrainError::Plan { field, expected });
     }
+    let plan = &plan.resolved()?;
     let config = config(plan, work.vocabulary)?;
     on_training_thread(|| Bench::new(plan, work, &config)?.run())
 }
@@ -87,7 +89,7 @@ impl<'a> Bench<'a> {
         Ok(Self {
             plan,
             work,
-            decoder: StudentDecoder::new(config, &parameters)?,
+            decoder: StudentDecoder::new(config, &parameters, plan.precision)?,
             optimizer: AdamW::new(&parameters),
             parameters,
             losses: Vec::new(),
@@ -116,8 +118,8 @@ impl<'a> Bench<'a> {
                 .iter()
                 .map(|parameter| parameter.variable.elem_count())
                 .sum(),
-            precision: "f32",
-            instruction_set: limbeck_model::bench::training_instruction_set(),
+            precision: self.plan.precision,
+            instruction_set: self.plan.precision.instruction_set(),
             threads: rayon::current_num_threads(),
         })
     }

@@ -8,6 +8,7 @@ mod repeats;
 
 use std::path::Path;
 
+use limbeck_model::Precision;
 use limbeck_model::testing::tiny_tokenizer;
 
 use super::*;
