@@ -57,6 +57,15 @@ pub struct TrainPlan {
 }
 
 impl TrainPlan {
+    /// The plan with the precision that this processor makes of it.
+    pub(super) fn resolved(&self) -> Result<Self, TrainError> {
+        let precision = self.precision.resolve().map_err(TrainError::Precision)?;
+        Ok(Self {
+            precision,
+            ..self.clone()
+        })
+    }
+
     /// Refuses values that cannot be trained with.
     pub fn validate(&self) -> Result<(), TrainError> {
         let share = |value: f32| (0.0..1.0).contains(&value);
