@@ -120,6 +120,14 @@ pub struct TrainSection {
     /// Tokens of one step, about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_tokens: Option<usize>,
+    /// Tokens that go through the student together, about, where a whole step would need too much memory. The mean
+    /// over a step's supervised tokens stays what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_tokens: Option<usize>,
+    /// Whether activations are computed a second time rather than kept: less memory, about a third more time, the same
+    /// student. Not a part of what a stage is known by.
+    #[serde(default, skip_serializing)]
+    pub recompute: Option<bool>,
     /// The highest learning rate of the schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
@@ -181,6 +189,8 @@ impl TrainSection {
             epochs: self.epochs.unwrap_or(rest.epochs),
             warm_up_epochs: self.warm_up_epochs.unwrap_or(rest.warm_up_epochs),
             batch_tokens: self.batch_tokens.unwrap_or(rest.batch_tokens),
+            pass_tokens: self.pass_tokens.or(rest.pass_tokens),
+            recompute: self.recompute.unwrap_or(rest.recompute),
             learning_rate: self.learning_rate.unwrap_or(rest.learning_rate),
             learning_rate_warm_up: self
                 .learning_rate_warm_up

@@ -89,7 +89,8 @@ impl<'a> Bench<'a> {
         Ok(Self {
             plan,
             work,
-            decoder: StudentDecoder::new(config, &parameters, plan.precision)?,
+            decoder: StudentDecoder::new(config, &parameters, plan.precision)?
+                .with_recompute(plan.recompute),
             optimizer: AdamW::new(&parameters),
             parameters,
             losses: Vec::new(),
@@ -134,6 +135,7 @@ impl<'a> Bench<'a> {
             decoder: &self.decoder,
             parameters: &self.parameters,
             optimizer: &mut self.optimizer,
+            pass_tokens: self.plan.pass_tokens,
         };
         let loss = step.take(batch(documents), None, &update, self.losses.len())?;
         self.losses.push(loss);
