@@ -7,7 +7,7 @@ Both sides take two steps that are not timed and then ten that are, in turns, ea
 as fast as it goes here: bf16 autocast, `torch.compile`, and a malloc that keeps its pages. The peak of its resident
 memory is taken after the steps that compile, that of Limbeck over its whole life. One more turn of PyTorch, plain and
 in f32, is there for its losses. `--growth` adds how Limbeck alone grows with sequence, batch, width, vocabulary and
-threads. Everything is printed as Markdown.
+threads; `--endings` where trainings in f32 and bf16 end. Everything is printed as Markdown.
 Exit code 0: Limbeck is at least as fast in at most half the memory, by medians of the turns' ratios, and its losses
 are those of PyTorch; 1: it is not so.
 """
@@ -47,6 +47,8 @@ def main():
     held = [compare(arguments, shape, roof) for shape in arguments.shapes]
     if arguments.growth:
         growth(arguments, roof)
+    if arguments.endings:
+        endings(arguments)
     return 0 if all(held) else 1
 
 
@@ -58,6 +60,7 @@ def read_arguments():
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--growth", action="store_true", help="tables over sequence, batch, width, vocabulary, threads")
+    parser.add_argument("--endings", action="store_true", help="where trainings in f32 and bf16 end, over seeds")
     parser.add_argument(
         "--limbeck-arguments", default="", help="more arguments for `limbeck bench train`, as one text"
     )
@@ -169,6 +172,21 @@ def growth(arguments, roof):
             memory = measured["peak_rss_bytes"] / 1e6
             print(f"| {label:,} | {rate:,.0f} | {reached:,.0f} | {reached / roof:.0%} | {memory:,.0f} |", flush=True)
         print()
+
+
+def endings(arguments):
+    """Trainings that differ in nothing but what they are computed in, for several seeds of weights and texts."""
+    shape = {"width": 128, "layers": 4, "heads": 4, "ffn": 352, "vocab": 512, "batch": 8, "sequence": 128}
+    options = argparse.Namespace(**{**vars(arguments), "steps": 400, "limbeck_arguments": ""})
+    print("| seed | mean of the last 100 losses in f32 | in bf16 | difference |\n|---|---|---|---|")
+    ends = []
+    for seed in range(1, 6):
+        runs = [measure_limbeck(options, {**shape, "seed": seed, "precision": name}) for name in ("f32", "bf16")]
+        ends.append([statistics.mean(run["losses"][-100:]) for run in runs])
+        print(f"| {seed} | {ends[-1][0]:.4f} | {ends[-1][1]:.4f} | {ends[-1][1] - ends[-1][0]:+.4f} |", flush=True)
+    away = statistics.mean(bf16 - f32 for f32, bf16 in ends)
+    spread = statistics.stdev(f32 for f32, _ in ends)
+    print(f"\nOn average bf16 ends {away:+.4f} from f32, where seeds have a standard deviation of {spread:.4f}\n", flush=True)
 
 
 def measure_pytorch(work):

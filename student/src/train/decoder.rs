@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
 use limbeck_model::differentiable::{
-    Attention, AttentionShape, Rotary, dropout, head_loss, head_losses, linear, linear_add,
-    rms_norm, select_rows, swiglu,
+    Attention, AttentionShape, CapturedGradients, Rotary, dropout, head_loss, head_losses, linear,
+    linear_add, recomputed, rms_norm, select_rows, swiglu,
 };
 use limbeck_model::{ModelConfig, Precision};
 
@@ -26,10 +27,12 @@ pub(super) struct StudentDecoder {
     epsilon: f32,
     /// Of all products.
     precision: Precision,
+    /// Where gradients of recomputed blocks go; `None` where activations are kept.
+    captured: Option<Arc<CapturedGradients>>,
 }
 
 /// One transformer block.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Block {
     attention_norm: Var,
     queries_keys_values: Var,
@@ -44,6 +47,16 @@ struct Block {
 pub(super) struct Dropout {
     pub share: f32,
     pub seed: u64,
+}
+
+impl Dropout {
+    /// For the given pass of a step: other places are dropped in each, and the first is the step itself.
+    pub fn of_pass(self, pass: u64) -> Self {
+        Self {
+            seed: self.seed ^ pass << 40,
+            ..self
+        }
+    }
 }
 
 impl StudentDecoder {
@@ -77,10 +90,26 @@ impl StudentDecoder {
             )),
             epsilon: config.rms_norm_epsilon,
             precision,
+            captured: None,
         })
     }
 
-    /// The loss of a batch, a scalar; `backward` of it may run once.
+    /// Whether the activations of blocks are computed again on the way back rather than kept.
+    pub fn with_recompute(mut self, recompute: bool) -> Self {
+        self.captured = recompute.then(Arc::default);
+        self
+    }
+
+    /// The gradients of all parameters, from a loss of [`Self::loss`].
+    pub fn backward(&self, loss: &Tensor) -> Result<GradStore> {
+        let mut gradients = loss.backward()?;
+        if let Some(captured) = &self.captured {
+            captured.move_into(&mut gradients)?;
+        }
+        Ok(gradients)
+    }
+
+    /// The loss of a batch, a scalar; [`Self::backward`] of it may run once.
     pub fn loss(&self, batch: Batch, dropout: Option<Dropout>) -> Result<Tensor> {
         let hidden = self.hidden(&batch, dropout)?;
         head_loss(&hidden, &self.head, batch.targets, self.precision)
@@ -101,7 +130,16 @@ impl StudentDecoder {
         )?;
         let mut x = drop(&select_rows(&self.embeddings, &batch.ids)?, dropout, 0)?;
         for (layer, block) in (0..).zip(&self.blocks) {
-            x = block.forward(&x, &attention, self, dropout, layer)?;
+            let settings = (self.epsilon, self.precision);
+            x = match &self.captured {
+                None => block.forward(&x, &attention, settings, dropout, layer)?,
+                Some(captured) => {
+                    let (block, attention) = (block.clone(), attention.clone());
+                    recomputed(&x, captured, move |x| {
+                        block.forward(x, &attention, settings, dropout, layer)
+                    })?
+                }
+            };
         }
         rms_norm(&select_rows(&x, &batch.rows)?, &self.norm, self.epsilon)
     }
@@ -125,13 +163,10 @@ impl Block {
         &self,
         x: &Tensor,
         attention: &Attention,
-        decoder: &StudentDecoder,
+        (epsilon, precision): (f32, Precision),
         dropout: Option<Dropout>,
         layer: u64,
     ) -> Result<Tensor> {
-        let &StudentDecoder {
-            epsilon, precision, ..
-        } = decoder;
         let normal = rms_norm(x, &self.attention_norm, epsilon)?;
         let projected = linear(&normal, &self.queries_keys_values, precision)?;
         let attended = attention.forward(&projected)?;

@@ -84,10 +84,7 @@ pub fn train(
 ) -> Result<Trained, TrainError> {
     plan.validate()?;
     // From here on the plan says what is used, in the checkpoint's fingerprint as well.
-    let plan = &TrainPlan {
-        precision: plan.precision.resolve().map_err(TrainError::Precision)?,
-        ..plan.clone()
-    };
+    let plan = &plan.resolved()?;
     let run = || {
         let corpus = Corpus::new(plan, data)?;
         let config = config(plan, data.tokenizer.vocab_size())?;

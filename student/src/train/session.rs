@@ -51,7 +51,8 @@ impl<'a> Session<'a> {
         fingerprint: String,
     ) -> Result<Self, TrainError> {
         let parameters = Parameters::new(&config, &initial_weights(&config, initial, plan.seed)?)?;
-        let decoder = StudentDecoder::new(&config, &parameters, plan.precision)?;
+        let decoder = StudentDecoder::new(&config, &parameters, plan.precision)?
+            .with_recompute(plan.recompute);
         let sizes: Vec<usize> = parameters
             .0
             .iter()
@@ -142,6 +143,7 @@ impl<'a> Session<'a> {
             decoder: &self.decoder,
             parameters: &self.parameters,
             optimizer: &mut self.state.optimizer,
+            pass_tokens: self.plan.pass_tokens,
         };
         let value = taken.take(batch, dropout, &update, step)?;
         self.average(place.averaged(self.plan))?;

@@ -1,5 +1,7 @@
 //! One step of training, which the loop and the benchmark take alike.
 
+use candle_core::backprop::GradStore;
+
 use super::TrainError;
 use super::batch::Batch;
 use super::decoder::{Dropout, StudentDecoder};
@@ -12,10 +14,12 @@ pub(super) struct Step<'a> {
     pub decoder: &'a StudentDecoder,
     pub parameters: &'a Parameters,
     pub optimizer: &'a mut AdamW,
+    /// Tokens of one pass through the model; all of the batch at once where not given.
+    pub pass_tokens: Option<usize>,
 }
 
 impl Step<'_> {
-    /// Forward, loss, backward, clipping and update over one batch. Returns the loss of the batch before the update;
+    /// Forward, loss and backward over one batch, in one pass or more, then clipping and update. Returns the loss of the batch before the update;
     /// `number` is the step's own, from 0, for errors.
     pub fn take(
         self,
@@ -24,13 +28,17 @@ impl Step<'_> {
         update: &Update,
         number: usize,
     ) -> Result<f32, TrainError> {
-        let loss = self.decoder.loss(batch, dropout)?;
-        let value = loss.to_scalar::<f32>()?;
-        if !value.is_finite() {
-            let what = "the loss".to_owned();
-            return Err(TrainError::NotFinite { what, step: number });
+        let (mut value, mut gradients) = (0.0, GradStore::default());
+        for (pass, batch) in (0..).zip(batch.passes(self.pass_tokens)) {
+            let dropout = dropout.map(|dropout| dropout.of_pass(pass));
+            let loss = self.decoder.loss(batch, dropout)?;
+            value += loss.to_scalar::<f32>()?;
+            if !value.is_finite() {
+                let what = "the loss".to_owned();
+                return Err(TrainError::NotFinite { what, step: number });
+            }
+            gradients.extend(self.decoder.backward(&loss)?)?;
         }
-        let gradients = loss.backward()?;
         self.optimizer
             .update(self.parameters, &gradients, update, number)?;
         Ok(value)

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use limbeck_model::Precision;
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -79,12 +80,33 @@ pub struct BenchTrainArgs {
     /// Steps that are timed, after two that are not
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub steps: u32,
+    /// What matrices are multiplied in; `auto` is bf16 where the processor has it
+    #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
+    pub precision: PrecisionChoice,
     /// Seed of the weights and the texts
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// JSON instead of a table, with the loss of every step
     #[arg(long)]
     pub json: bool,
+}
+
+/// A [`Precision`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PrecisionChoice {
+    Auto,
+    F32,
+    Bf16,
+}
+
+impl From<PrecisionChoice> for Precision {
+    fn from(choice: PrecisionChoice) -> Self {
+        match choice {
+            PrecisionChoice::Auto => Self::Auto,
+            PrecisionChoice::F32 => Self::F32,
+            PrecisionChoice::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// Arguments of `bench ledger`.

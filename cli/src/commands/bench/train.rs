@@ -49,6 +49,7 @@ fn plan(args: &BenchTrainArgs) -> TrainPlan {
             tied: true,
         },
         seed: args.seed,
+        precision: args.precision.into(),
         ..TrainPlan::default()
     }
 }

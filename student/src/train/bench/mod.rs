@@ -39,7 +39,7 @@ pub struct TrainBench {
     pub losses: Vec<f32>,
     /// Numbers that are trained.
     pub parameters: usize,
-    /// What products are computed in.
+    /// What products were computed in, never [`Precision::Auto`].
     pub precision: Precision,
     /// The widest instructions that products use.
     pub instruction_set: &'static str,
@@ -49,7 +49,8 @@ pub struct TrainBench {
 
 /// Takes steps as [`train`](super::train) does, on generated weights and texts, every token of which is supervised.
 ///
-/// Of the plan count the shape, the seed, the peak learning rate (which stays as it is), weight decay and clipping.
+/// Of the plan count the shape, the seed, the precision, the peak learning rate (which stays as it is), weight decay and
+/// clipping.
 /// Every step sees texts that are new to it. `tests/pytorch/bench_train.py` has `PyTorch` do the same.
 ///
 /// # Errors
@@ -64,11 +65,8 @@ pub fn train_bench(plan: &TrainPlan, work: &TrainBenchWork) -> Result<TrainBench
     if let Some((_, field, expected)) = rules.into_iter().find(|(holds, ..)| !holds) {
         return Err(TrainError::Plan { field, expected });
     }
+    let plan = &plan.resolved()?;
     let config = config(plan, work.vocabulary)?;
-    let plan = &TrainPlan {
-        precision: plan.precision.resolve().map_err(TrainError::Precision)?,
-        ..plan.clone()
-    };
     on_training_thread(|| Bench::new(plan, work, &config)?.run())
 }
 
@@ -91,7 +89,8 @@ impl<'a> Bench<'a> {
         Ok(Self {
             plan,
             work,
-            decoder: StudentDecoder::new(config, &parameters, plan.precision)?,
+            decoder: StudentDecoder::new(config, &parameters, plan.precision)?
+                .with_recompute(plan.recompute),
             optimizer: AdamW::new(&parameters),
             parameters,
             losses: Vec::new(),
@@ -136,6 +135,7 @@ impl<'a> Bench<'a> {
             decoder: &self.decoder,
             parameters: &self.parameters,
             optimizer: &mut self.optimizer,
+            pass_tokens: self.plan.pass_tokens,
         };
         let loss = step.take(batch(documents), None, &update, self.losses.len())?;
         self.losses.push(loss);
