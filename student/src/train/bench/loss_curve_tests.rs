@@ -1,4 +1,4 @@
-//! The losses of a whole training against those of PyTorch, from the same weights and texts.
+//! The losses of a whole training against those of `PyTorch`, from the same weights and texts.
 
 use serde::Deserialize;
 
@@ -47,7 +47,7 @@ impl LossCurve {
         }
     }
 
-    /// The losses of as many steps as PyTorch took.
+    /// The losses of as many steps as `PyTorch` took.
     fn repeated(&self, plan: &TrainPlan) -> Vec<f32> {
         let work = TrainBenchWork {
             vocabulary: self.vocab,
@@ -58,7 +58,7 @@ impl LossCurve {
         train_bench(plan, &work).expect("training").losses
     }
 
-    /// The step where `losses` are farthest from PyTorch's, and how far.
+    /// The step where `losses` are farthest from `PyTorch`'s, and how far.
     fn largest_difference(&self, losses: &[f32]) -> (usize, f32) {
         let differences = self.losses.iter().zip(losses).map(|(a, b)| (a - b).abs());
         differences.enumerate().fold(
