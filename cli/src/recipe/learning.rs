@@ -1,5 +1,6 @@
 //! `[curate]`, `[student]` and `[train]`: what is learnt from, by what, and how.
 
+use limbeck_model::Precision;
 use limbeck_store::{Check, PriorCorrection};
 use limbeck_student::train::{Objective, Shape, TrainPlan};
 use serde::{Deserialize, Serialize};
@@ -164,6 +165,10 @@ pub struct TrainSection {
     /// Steps between checkpoints; 0 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<usize>,
+    /// In what numbers matrices are multiplied: `f32`, `bf16` (an error on a processor without it), or `auto` for bf16
+    /// where the processor has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
 }
 
 impl TrainSection {
@@ -195,6 +200,7 @@ impl TrainSection {
             patience: self.patience.or(rest.patience),
             average_last: self.average_last.unwrap_or(rest.average_last),
             checkpoint_every: self.checkpoint_every.unwrap_or(rest.checkpoint_every),
+            precision: self.precision.unwrap_or(rest.precision),
         }
     }
 }
