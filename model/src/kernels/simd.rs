@@ -23,11 +23,11 @@ pub(crate) enum InstructionSet {
 impl InstructionSet {
     /// What this processor has; detected once.
     pub(crate) fn detect() -> Self {
+        static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
         #[cfg(test)]
         if let Some(instructions) = CHOSEN.get() {
             return instructions;
         }
-        static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
         *DETECTED.get_or_init(Self::probe)
     }
 
