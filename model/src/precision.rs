@@ -59,3 +59,31 @@ impl std::fmt::Display for Precision {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::kernels::simd::with_instructions;
+
+    #[test]
+    fn a_processor_without_bfloat16_takes_f32_or_says_so() {
+        with_instructions(InstructionSet::Portable, || {
+            assert_eq!(Precision::Auto.resolve().unwrap(), Precision::F32);
+            assert_eq!(Precision::F32.resolve().unwrap(), Precision::F32);
+            let error = Precision::Bf16.resolve().unwrap_err().to_string();
+            assert!(error.contains("hint: ask for precision `auto` or `f32`"));
+            assert!(Precision::Bf16.arithmetic().is_err());
+        });
+    }
+
+    #[test]
+    fn names_are_those_that_files_hold() {
+        for precision in [Precision::Auto, Precision::F32, Precision::Bf16] {
+            let json = serde_json::to_string(&precision).unwrap();
+            assert_eq!(json, format!("\"{precision}\""));
+            assert_eq!(serde_json::from_str::<Precision>(&json).unwrap(), precision);
+        }
+    }
+}

@@ -269,6 +269,7 @@ fn train_section(outcome: &train::Outcome) -> Train {
         seconds: report.seconds,
         final_loss: report.final_loss.into(),
         held_out_loss: report.best_held_out.map(Into::into),
+        precision: Some(report.precision.to_string()),
         curve: report
             .curve
             .iter()

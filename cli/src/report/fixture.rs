@@ -110,6 +110,7 @@ fn train() -> Train {
         seconds: 20.7,
         final_loss: 0.447,
         held_out_loss: Some(0.501),
+        precision: Some("bf16".into()),
         curve,
     }
 }

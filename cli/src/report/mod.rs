@@ -236,6 +236,9 @@ pub struct Train {
     pub final_loss: f64,
     /// Loss on held-out data of the weights that were kept.
     pub held_out_loss: Option<f64>,
+    /// In what numbers matrices were multiplied, `f32` or `bf16`; sums are f32 always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
     /// The losses on the way.
     pub curve: Vec<CurvePoint>,
 }

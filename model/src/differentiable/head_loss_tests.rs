@@ -4,6 +4,7 @@ use candle_core::D;
 
 use super::*;
 use crate::differentiable::test_support::{check_close, check_gradients, random};
+use crate::kernels::simd::{InstructionSet, with_instructions};
 
 const VOCABULARY: usize = 9;
 
@@ -86,10 +87,14 @@ fn loss_and_gradients_agree_with_the_composed_form() {
 }
 
 #[test]
-fn gradients_agree_with_finite_differences() {
-    check_gradients(&[random(&[5, 4], 3), random(&[VOCABULARY, 4], 4)], |v| {
-        head_loss(&v[0], &v[1], targets(), Precision::F32)
-    });
+fn gradients_agree_with_finite_differences_with_every_instruction_set() {
+    for instructions in InstructionSet::available() {
+        with_instructions(instructions, || {
+            check_gradients(&[random(&[5, 4], 3), random(&[VOCABULARY, 4], 4)], |v| {
+                head_loss(&v[0], &v[1], targets(), Precision::F32)
+            });
+        });
+    }
 }
 
 #[test]

@@ -146,15 +146,19 @@ mod tests {
 
     use super::*;
     use crate::differentiable::test_support::{check_close, check_gradients, random};
+    use crate::kernels::simd::{InstructionSet, with_instructions};
 
-    /// Each precision of this processor, and how far a product of `inner` factors may be from the exact one.
-    fn precisions(inner: usize) -> Vec<(Precision, f32)> {
-        let mut precisions = vec![(Precision::F32, 1e-5)];
+    /// Every way to compute that this processor has, and how far a product of `inner` factors may then be from the
+    /// exact one.
+    fn ways(inner: usize) -> Vec<(InstructionSet, Precision, f32)> {
+        let sets = InstructionSet::available().into_iter();
+        let mut ways: Vec<_> = sets.map(|set| (set, Precision::F32, 1e-5)).collect();
         if Precision::Bf16.resolve().is_ok() {
             // Both factors are off by up to one part in 2^9, at random.
-            precisions.push((Precision::Bf16, 4e-3 * (inner as f32).sqrt()));
+            let tolerance = 4e-3 * (inner as f32).sqrt();
+            ways.push((InstructionSet::detect(), Precision::Bf16, tolerance));
         }
-        precisions
+        ways
     }
 
     #[test]
@@ -184,31 +188,37 @@ mod tests {
             let product = x.matmul(&weight.t().unwrap()).unwrap();
             let composed = (&product + residual.as_tensor()).unwrap();
             let expected = (&composed * &weights).unwrap().backward().unwrap();
-            for (precision, tolerance) in precisions(inner.max(rows).max(out)) {
-                check_close(&linear(&x, &weight, precision).unwrap(), &product, tolerance);
-                let fused = linear_add(&residual, &x, &weight, precision).unwrap();
-                check_close(&fused, &composed, tolerance);
-                let found = (&fused * &weights).unwrap().backward().unwrap();
-                for variable in [&x, &weight, &residual] {
-                    check_close(
-                        found.get(variable).unwrap(),
-                        expected.get(variable).unwrap(),
-                        tolerance,
-                    );
-                }
+            for (instructions, precision, tolerance) in ways(inner.max(rows).max(out)) {
+                with_instructions(instructions, || {
+                    check_close(&linear(&x, &weight, precision).unwrap(), &product, tolerance);
+                    let fused = linear_add(&residual, &x, &weight, precision).unwrap();
+                    check_close(&fused, &composed, tolerance);
+                    let found = (&fused * &weights).unwrap().backward().unwrap();
+                    for variable in [&x, &weight, &residual] {
+                        check_close(
+                            found.get(variable).unwrap(),
+                            expected.get(variable).unwrap(),
+                            tolerance,
+                        );
+                    }
+                });
             }
         }
     }
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        check_gradients(&[random(&[6, 5], 4), random(&[3, 5], 5)], |v| {
-            linear(&v[0], &v[1], Precision::F32)
-        });
-        check_gradients(
-            &[random(&[6, 3], 6), random(&[6, 5], 7), random(&[3, 5], 8)],
-            |v| linear_add(&v[0], &v[1], &v[2], Precision::F32),
-        );
+        for instructions in InstructionSet::available() {
+            with_instructions(instructions, || {
+                check_gradients(&[random(&[6, 5], 4), random(&[3, 5], 5)], |v| {
+                    linear(&v[0], &v[1], Precision::F32)
+                });
+                check_gradients(
+                    &[random(&[6, 3], 6), random(&[6, 5], 7), random(&[3, 5], 8)],
+                    |v| linear_add(&v[0], &v[1], &v[2], Precision::F32),
+                );
+            });
+        }
     }
 
     #[test]

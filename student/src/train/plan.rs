@@ -175,7 +175,7 @@ impl Default for TrainPlan {
             patience: None,
             average_last: 0.0,
             checkpoint_every: 200,
-            precision: Precision::F32,
+            precision: Precision::Auto,
         }
     }
 }

@@ -43,8 +43,6 @@ const COLUMNS: usize = 64;
 const ROWS: usize = 6;
 /// The most rows of one task's block: what shares a packed panel while it is in the nearest cache.
 const BLOCK_ROWS: usize = 16 * ROWS;
-/// Packed words of the left side in one task's block, at most: half of a usual second-level cache.
-const BLOCK_WORDS: usize = 128 * 1024;
 /// Multiplications below which other threads are not worth waking.
 const SERIAL: usize = 1 << 18;
 
@@ -184,7 +182,7 @@ impl Right {
         let panels = columns.div_ceil(COLUMNS);
         let words = self.depth.div_ceil(self.method.depth_of_word());
         let work = rows * columns * self.depth;
-        let (block, group) = division(rows, panels, words, work);
+        let (block, group) = division(rows, panels, work);
         let groups = panels.div_ceil(group);
         let tasks = rows.div_ceil(block) * groups;
         let run = |task: usize| {
@@ -225,12 +223,11 @@ pub(crate) fn multiply(
 }
 
 /// Rows of a block and panels of a group, so that there are a few tasks for each thread.
-fn division(rows: usize, panels: usize, words: usize, work: usize) -> (usize, usize) {
+fn division(rows: usize, panels: usize, work: usize) -> (usize, usize) {
     if work < SERIAL {
         return (rows, panels);
     }
-    let most = (BLOCK_WORDS / words.max(1)).clamp(2 * ROWS, BLOCK_ROWS);
-    let blocks = rows.div_ceil(most);
+    let blocks = rows.div_ceil(BLOCK_ROWS);
     // Even blocks of whole tiles: a thread should not wait for another's longer one.
     let block = rows.div_ceil(blocks).next_multiple_of(ROWS);
     let groups = (4 * rayon::current_num_threads()).div_ceil(blocks);

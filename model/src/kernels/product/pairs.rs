@@ -29,30 +29,33 @@ pub(super) struct Pairs;
 
 /// Words from one packed row to the next. Without the extra line, rows of usual sizes would all fall into the same few
 /// sets of the cache.
-fn row_stride(depth: usize) -> usize {
-    depth.div_ceil(2).next_multiple_of(LANES) + LANES
+fn row_stride(steps: usize) -> usize {
+    steps.next_multiple_of(LANES) + LANES
 }
 
 impl Kernel for Pairs {
-    fn left_words(left: View<'_>, rows: usize) -> usize {
+    fn left_words(left: View<'_>, rows: usize, steps: usize) -> usize {
         if left.is_transposed() {
-            left.columns().div_ceil(2) * rows.next_multiple_of(LANES)
+            steps * rows.next_multiple_of(LANES)
         } else {
-            rows * row_stride(left.columns())
+            rows * row_stride(steps)
         }
     }
 
     #[inline(always)]
-    unsafe fn pack_left(left: View<'_>, rows: Range<usize>, words: &mut [u32]) -> Left {
+    unsafe fn pack_left(
+        left: View<'_>,
+        rows: Range<usize>,
+        steps: Range<usize>,
+        words: &mut [u32],
+    ) -> Left {
         let packed = words.as_ptr();
         if !left.is_transposed() {
-            let row = row_stride(left.columns());
+            let row = row_stride(steps.len());
+            let depth = 2 * steps.start..left.columns().min(2 * steps.end);
             for (index, words) in rows.zip(words.chunks_exact_mut(row)) {
-                let values = left.line(index);
-                for (values, word) in values
-                    .chunks(2 * LANES)
-                    .zip(words.as_chunks_mut::<LANES>().0)
-                {
+                let values = left.line(index)[depth.clone()].chunks(2 * LANES);
+                for (values, word) in values.zip(words.as_chunks_mut::<LANES>().0) {
                     // SAFETY: the caller vouches for the instructions.
                     unsafe { store(word, along(values)) }
                 }
@@ -64,7 +67,7 @@ impl Kernel for Pairs {
             };
         }
         let step = rows.len().next_multiple_of(LANES);
-        for (pair, words) in words.chunks_exact_mut(step).enumerate() {
+        for (pair, words) in steps.zip(words.chunks_exact_mut(step)) {
             let (first, second) = two_lines(left, pair, rows.clone());
             // SAFETY: the caller vouches for the instructions.
             unsafe { interleave(first, second, words) }

@@ -20,9 +20,9 @@ const STEPS: usize = 16;
 pub(super) struct Plain<V, const N: usize>(PhantomData<V>);
 
 impl<V: Vector, const N: usize> Kernel for Plain<V, N> {
-    fn left_words(left: View<'_>, rows: usize) -> usize {
+    fn left_words(left: View<'_>, rows: usize, steps: usize) -> usize {
         if left.is_transposed() {
-            left.columns() * rows
+            steps * rows
         } else {
             0
         }
@@ -30,20 +30,21 @@ impl<V: Vector, const N: usize> Kernel for Plain<V, N> {
 
     /// Contiguous rows are read in place; of a transposed view the block's part of every line is copied.
     #[inline(always)]
-    unsafe fn pack_left(left: View<'_>, rows: Range<usize>, words: &mut [u32]) -> Left {
+    unsafe fn pack_left(
+        left: View<'_>,
+        rows: Range<usize>,
+        steps: Range<usize>,
+        words: &mut [u32],
+    ) -> Left {
         if !left.is_transposed() {
             return Left {
-                words: left.line(rows.start).as_ptr().cast(),
+                words: left.line(rows.start)[steps.start..].as_ptr().cast(),
                 row: left.stride(),
                 step: 1,
             };
         }
         let step = rows.len();
-        for (line, words) in words
-            .chunks_exact_mut(step)
-            .take(left.columns())
-            .enumerate()
-        {
+        for (line, words) in steps.zip(words.chunks_exact_mut(step)) {
             for (word, value) in words.iter_mut().zip(&left.line(line)[rows.clone()]) {
                 *word = value.to_bits();
             }

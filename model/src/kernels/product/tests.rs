@@ -114,7 +114,13 @@ proptest! {
 
 #[test]
 fn depths_beyond_one_chunk_and_rows_beyond_one_block_are_covered() {
-    for (rows, depth, columns) in [(1, 700, 1), (7, 513, 65), (210, 257, 64), (97, 1030, 130)] {
+    for (rows, depth, columns) in [
+        (1, 700, 1),
+        (7, 513, 65),
+        (210, 257, 64),
+        (97, 1030, 130),
+        (5, 2100, 3),
+    ] {
         for transposed in [false, true] {
             let left = Sample::new(rows, depth, transposed, 1);
             let right = Sample::new(depth, columns, !transposed, 2);

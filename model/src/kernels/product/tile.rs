@@ -15,6 +15,9 @@ use crate::kernels::simd::{Four, InstructionSet, Vector};
 
 /// Words along the depth that one pass over a tile takes: so many rows of a panel stay in the first-level cache.
 const CHUNK: usize = 128;
+/// Words along the depth of which the left side is packed at a time, in whole chunks: a block's rows then fill less than
+/// half of a usual second-level cache, however deep a product is.
+const PACKED: usize = 8 * CHUNK;
 
 /// One task's share of a product.
 pub(super) struct Task<'a> {
@@ -32,7 +35,8 @@ pub(super) struct Task<'a> {
     pub(super) out: *mut f32,
 }
 
-/// Rows of the left side as tiles read them: the word of row r and step w is at `r * row + w * step` from `words`.
+/// Rows of the left side as tiles read them: the word of row r and step w, from the first that is packed, is at
+/// `r * row + w * step` from `words`.
 #[derive(Clone, Copy)]
 pub(super) struct Left {
     pub(super) words: *const u32,
@@ -60,10 +64,15 @@ pub(super) struct Tile {
 /// for what the arguments say. They are `inline(always)`, so that they end up inside a caller compiled for those
 /// instructions.
 pub(super) trait Kernel {
-    /// Words that the packed rows of one block need; 0 where rows are read in place.
-    fn left_words(left: View<'_>, rows: usize) -> usize;
-    /// Packs rows `rows` of `left` into `words`.
-    unsafe fn pack_left(left: View<'_>, rows: Range<usize>, words: &mut [u32]) -> Left;
+    /// Words that `rows` packed rows of `steps` words along the depth need; 0 where rows are read in place.
+    fn left_words(left: View<'_>, rows: usize, steps: usize) -> usize;
+    /// Packs the words `steps` along the depth of rows `rows` of `left` into `words`.
+    unsafe fn pack_left(
+        left: View<'_>,
+        rows: Range<usize>,
+        steps: Range<usize>,
+        words: &mut [u32],
+    ) -> Left;
     /// Packs the columns from `column` on, with zeros beyond the last.
     unsafe fn pack_panel(right: View<'_>, column: usize, panel: &mut [u32]);
     /// Computes `R` rows.
@@ -114,23 +123,43 @@ pub(super) unsafe fn compute(method: Method, task: &Task<'_>) {
 #[inline(always)]
 unsafe fn all_tiles<K: Kernel>(task: &Task<'_>) {
     let rows = task.rows.clone();
-    let needed = K::left_words(task.left, rows.len());
-    let mut buffer = Buffer::take(needed);
-    // SAFETY: rows and panels are inside the matrices; the rest is the caller's promise.
-    unsafe {
-        let left = K::pack_left(task.left, rows.clone(), buffer.words_mut(needed));
-        for panel in task.panels.clone() {
-            let column = panel * COLUMNS;
-            let mut word = 0;
-            // Once at least: without depth the output is what sums start from.
-            loop {
-                let words = CHUNK.min(task.words - word);
-                for row in (0..rows.len()).step_by(ROWS) {
-                    let place = (rows.start + row) * task.columns + column;
+    let mut buffer = Buffer::take(K::left_words(task.left, rows.len(), PACKED.min(task.words)));
+    let mut first = 0;
+    // Once at least: without depth the output is what sums start from.
+    loop {
+        let steps = first..task.words.min(first + PACKED);
+        let needed = K::left_words(task.left, rows.len(), steps.len());
+        // SAFETY: rows and steps are inside the left side; the rest is the caller's promise.
+        unsafe {
+            let words = buffer.words_mut(needed);
+            let left = K::pack_left(task.left, rows.clone(), steps.clone(), words);
+            packed_tiles::<K>(task, left, steps.clone());
+        }
+        first = steps.end;
+        if first == task.words {
+            break;
+        }
+    }
+}
+
+/// Goes through the steps whose rows are packed, a chunk of one panel after the other.
+#[inline(always)]
+unsafe fn packed_tiles<K: Kernel>(task: &Task<'_>, left: Left, steps: Range<usize>) {
+    let rows = task.rows.clone();
+    for panel in task.panels.clone() {
+        let column = panel * COLUMNS;
+        let mut word = steps.start;
+        loop {
+            let words = CHUNK.min(steps.end - word);
+            for row in (0..rows.len()).step_by(ROWS) {
+                let place = (rows.start + row) * task.columns + column;
+                let before = (word - steps.start) * left.step;
+                // SAFETY: rows, steps and panels are inside the matrices; the rest is the caller's promise.
+                unsafe {
                     let out = task.out.add(place);
                     let tile = Tile {
                         left: Left {
-                            words: left.words.add(row * left.row + word * left.step),
+                            words: left.words.add(row * left.row + before),
                             ..left
                         },
                         right: task
@@ -156,10 +185,10 @@ unsafe fn all_tiles<K: Kernel>(task: &Task<'_>) {
                         _ => K::tile::<ROWS>(&tile),
                     }
                 }
-                word += words;
-                if word == task.words {
-                    break;
-                }
+            }
+            word += words;
+            if word == steps.end {
+                break;
             }
         }
     }

@@ -4,6 +4,7 @@
 
 mod gradients;
 mod learning;
+mod precision;
 mod repeats;
 
 use std::path::Path;
