@@ -47,3 +47,4 @@ mod sharing;
 mod support;
 mod terms;
 mod traces;
+mod verify;

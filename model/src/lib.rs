@@ -27,7 +27,9 @@ pub use generate::{
     text_before_stop,
 };
 pub use gguf::{GgufDescription, GgufFile, GgufKind, MetadataArray, MetadataValue, write_gguf};
-pub use hugging_face::{SafetensorsFile, write_hugging_face_folder, write_safetensors};
+pub use hugging_face::{
+    SafetensorsFile, write_described_folder, write_hugging_face_folder, write_safetensors,
+};
 pub use model_files::ModelFiles;
 pub use tokenizer::{PreTokenizer, Tokenizer, TokenizerParts};
 pub use weights::{WeightMap, WeightSource, WeightTensor};

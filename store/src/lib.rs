@@ -7,7 +7,8 @@
 //! - [`curate`](mod@curate): which answers are fit to learn from; pure functions;
 //! - [`terms`]: what routes and licences say of learning from answers, and what follows;
 //! - [`ledger`]: the log in which nothing can be changed without being seen;
-//! - [`audit`]: what one who answers for the data must know.
+//! - [`audit`]: what one who answers for the data must know;
+//! - [`attestation`]: what goes with an exported model, for who has nothing else.
 //!
 //! Invariants:
 //! - No HTTP and no tensors here, and no SQL elsewhere.
@@ -25,6 +26,7 @@
     )
 )]
 
+pub mod attestation;
 pub mod audit;
 pub mod codec;
 pub mod curate;

@@ -42,6 +42,7 @@ impl Limbeck {
             .env("LIMBECK_CONFIG_DIR", folder.join("config"));
         for variable in [
             "LIMBECK_LEDGER_KEY",
+            "LIMBECK_MODEL_KEY",
             "NO_COLOR",
             "CLICOLOR",
             "CLICOLOR_FORCE",

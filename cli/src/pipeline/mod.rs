@@ -23,6 +23,7 @@ pub mod workdir;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use limbeck_store::ledger::SecretKey;
 use limbeck_store::{RunStatus, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -90,6 +91,8 @@ pub struct Pipeline {
     options: Options,
     work: Workdir,
     store: Store,
+    /// Signs the ledger, and what is said of what is in it.
+    signer: Option<SecretKey>,
     cache: Cache,
     printer: Printer,
     progress: Progress,
@@ -148,12 +151,13 @@ impl Pipeline {
     pub async fn open(recipe: Recipe, options: Options, at: Surroundings) -> anyhow::Result<Self> {
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
-        ledger_key::sign_with_it(&store, &at.printer).await?;
+        let signer = ledger_key::sign_with_it(&store, &at.printer).await?;
         Ok(Self {
             recipe,
             options,
             work,
             store,
+            signer,
             cache: at.cache,
             printer: at.printer,
             progress: at.progress,
@@ -209,7 +213,12 @@ impl Pipeline {
         if until < Stage::Export {
             return Ok(());
         }
-        let exported = self.export(&trained, evaluated.as_ref()).await?;
+        let from = export::From {
+            curated: &curated,
+            trained: &trained,
+            evaluated: evaluated.as_ref(),
+        };
+        let exported = self.export(from).await?;
         outcomes.export = Some(exported.outcome);
         Ok(())
     }
@@ -235,6 +244,18 @@ impl Pipeline {
         dir: &StageDir,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
+        self.recorded_then(name, dir, work, std::future::ready(Ok(())))
+            .await
+    }
+
+    /// The same, with work that comes after the last entry and before the stage is marked as done.
+    async fn recorded_then<T: Serialize>(
+        &self,
+        name: &'static str,
+        dir: &StageDir,
+        work: impl Future<Output = anyhow::Result<T>>,
+        after: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<T> {
         if self.options.only_look {
             return Err(NotDone.into());
         }
@@ -254,10 +275,13 @@ impl Pipeline {
             }
             Err(error) => (RunStatus::Failed, format!("{error:#}").into()),
         };
+        self.store.finish_run(id, status, &summary).await?;
         if let Ok(outcome) = &result {
+            after
+                .await
+                .with_context(|| format!("the stage `{name}` did not end well"))?;
             dir.finish(outcome)?;
         }
-        self.store.finish_run(id, status, &summary).await?;
         result
     }
 

@@ -17,6 +17,11 @@ impl Recipe {
         Ok(registry)
     }
 
+    /// Everything that the recipe itself says of rights: what persons declare, and records of its own.
+    pub fn said_of_rights(&self) -> impl serde::Serialize {
+        (&self.document.declaration, &self.document.terms)
+    }
+
     /// Every `[[declaration]]`.
     pub fn declarations(&self) -> &[Declaration] {
         &self.document.declaration

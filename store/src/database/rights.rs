@@ -10,13 +10,26 @@ use crate::terms::{Collected, Origin};
 impl Store {
     /// Where all answers came from, one entry for each way and day.
     pub async fn terms_origins(&self) -> Result<Vec<Origin>, StoreError> {
+        self.origins_in(None).await
+    }
+
+    /// Where the answers came from that make up a dataset, one entry for each way and day.
+    pub async fn dataset_origins(&self, dataset: &str) -> Result<Vec<Origin>, StoreError> {
+        self.origins_in(Some(dataset)).await
+    }
+
+    async fn origins_in(&self, dataset: Option<&str>) -> Result<Vec<Origin>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT provider AS "provider!", route AS "route!", plan, region, endpoint, license, model AS "model!",
                    import IS NOT NULL AS "is_import!: bool",
                    substr(recorded_at, 1, 10) AS "day!: String", count(*) AS "answers!: i64"
                FROM receipts JOIN traces ON traces.id = receipts.trace_id
+               WHERE ?1 IS NULL OR traces.id IN (
+                   SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset_traces.dataset
+                   WHERE datasets.id = ?1)
                GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, substr(recorded_at, 1, 10)
                ORDER BY min(traces.number)"#,
+            dataset,
         )
         .fetch_all(self.pool())
         .await

@@ -21,23 +21,23 @@ const MOST_TEXT: u64 = 1 << 20;
 
 /// Everything that bears on the student.
 #[derive(Default)]
-pub(super) struct Materials {
+pub(crate) struct Materials {
     /// Where answers would come from if they were asked for today.
-    pub(super) origins: Vec<Origin>,
+    pub(crate) origins: Vec<Origin>,
     /// The models whose tokenizer or weights it takes.
-    pub(super) weights: Vec<Licensed>,
+    pub(crate) weights: Vec<Licensed>,
     /// The sources of prompts.
-    pub(super) prompts: Vec<Licensed>,
+    pub(crate) prompts: Vec<Licensed>,
     /// Licence texts beside models.
-    pub(super) texts: Vec<LicenseText>,
+    pub(crate) texts: Vec<LicenseText>,
     /// The families whose weights it takes.
-    pub(super) families: BTreeSet<String>,
+    pub(crate) families: BTreeSet<String>,
     /// Local teachers that are not on this machine and say no licence.
-    pub(super) unseen: Vec<String>,
+    pub(crate) unseen: Vec<String>,
 }
 
 /// Looks at the recipe, and at those of its models that are on this machine. Nothing is downloaded.
-pub(super) async fn look(
+pub(crate) async fn look(
     recipe: &Recipe,
     registry: &Registry,
     cache: &Cache,

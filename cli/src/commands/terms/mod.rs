@@ -2,7 +2,7 @@
 
 mod add;
 mod check;
-mod materials;
+pub(crate) mod materials;
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ use crate::printer::{Printer, WithHint};
 use crate::recipe::{Recipe, nearest};
 
 /// Said wherever terms are.
-pub(super) const NOTICE: &str =
+pub(crate) const NOTICE: &str =
     "A reading of public texts by the makers of Limbeck, not legal advice.";
 
 /// Arguments of `terms`.
@@ -117,7 +117,7 @@ pub async fn run(
 }
 
 /// The day in UTC, as receipts tell it.
-pub(super) fn today() -> Date {
+pub(crate) fn today() -> Date {
     Offset::UTC.to_datetime(Timestamp::now()).date()
 }
 

@@ -1,0 +1,113 @@
+//! What is known of a model when its files are written.
+
+use anyhow::Context;
+use limbeck_store::RunStatus;
+use limbeck_store::audit::RightsInput;
+use limbeck_student::export::CardScore;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::From;
+use crate::commands::terms::{materials, today};
+use crate::dossier::{Facts, LedgerState, Training, judge, ways};
+use crate::pipeline::{Finished, Pipeline, train};
+
+impl Pipeline {
+    /// Everything that goes with the model.
+    pub(super) async fn facts(
+        &self,
+        From {
+            curated, trained, ..
+        }: From<'_>,
+        scores: Vec<CardScore>,
+    ) -> anyhow::Result<Facts> {
+        let registry = self.recipe.registry()?;
+        let today = today();
+        // Only what is on this machine: everything that the student is made of was fetched before.
+        let cache = self.cache.offline();
+        let found = materials::look(&self.recipe, &registry, &cache, &self.progress, today).await?;
+        let intent = self.recipe.meant(found.families.clone());
+        // Not what would be asked today, but the answers that it did learn from.
+        let origins = self.store.dataset_origins(&curated.outcome.dataset).await?;
+        let input = RightsInput {
+            registry: &registry,
+            intent: &intent,
+            declarations: self.recipe.declarations(),
+            student: self.recipe.name(),
+            origins: &origins,
+            weights: &found.weights,
+            prompts: &found.prompts,
+            texts: &found.texts,
+            today,
+        };
+        let (rights, ways) = (judge(&input), ways(&input));
+        let recipe = std::fs::read(self.recipe.path())
+            .with_context(|| format!("cannot read `{}`", self.recipe.path().display()))?;
+        Ok(Facts {
+            name: self.recipe.name().to_owned(),
+            description: self.recipe.about().description.clone(),
+            recipe_sha256: hex::encode(Sha256::digest(&recipe)),
+            ways,
+            rights,
+            weights_sha256: self.digests_of_weights().await?,
+            weights: found.weights,
+            prompts: found.prompts,
+            texts: found.texts,
+            declarations: self.recipe.declarations().to_vec(),
+            dataset: (curated.outcome.dataset.clone(), curated.outcome.rows),
+            ledger: self.ledger_at(trained.dir.hash()).await?,
+            training: self.training(trained).await?,
+            intent,
+            scores,
+        })
+    }
+
+    /// The digests of the files that the student's weights or tokenizer come from, in the order of the recipe.
+    async fn digests_of_weights(&self) -> anyhow::Result<Vec<Option<String>>> {
+        let taken: Vec<&str> = self.recipe.student()?.teachers().collect();
+        let material = self.material().await?;
+        let teachers = self.recipe.teachers().iter();
+        let of = teachers.filter(|teacher| taken.contains(&teacher.name.as_str()));
+        let digests = of.map(|teacher| {
+            let file = material.teacher(&teacher.name).ok();
+            file.map(|file| file.sha256.clone())
+        });
+        Ok(digests.collect())
+    }
+
+    async fn ledger_at(&self, model: &str) -> anyhow::Result<LedgerState> {
+        let state = self.store.ledger_state_after("model", model).await?;
+        let (size, root) = state.with_context(|| {
+            format!("the ledger has no record of the model `{model}`, so nothing can be said of it")
+        })?;
+        Ok(LedgerState {
+            origin: self.store.ledger_origin().await?,
+            size,
+            root: hex::encode(root),
+        })
+    }
+
+    async fn training(&self, trained: &Finished<train::Outcome>) -> anyhow::Result<Training> {
+        let mut runs = self.store.runs().await?;
+        runs.retain(|run| run.stage == "train" && run.hash == trained.dir.hash());
+        // One that was killed after its last step ended well, and was written down as interrupted.
+        let finished = runs.iter().rfind(|run| run.status == RunStatus::Finished);
+        let run = finished.or(runs.last()).cloned();
+        let run = run.context("the store has no run of the training")?;
+        let report = &trained.outcome.report;
+        Ok(Training {
+            hash: trained.dir.hash().to_owned(),
+            run: run.id,
+            finished: run.finished_at.unwrap_or_else(|| run.started_at.clone()),
+            started: run.started_at,
+            parameters: report.parameters,
+            examples: report.examples,
+            tokens: report.tokens,
+            sections: json!({
+                "curate": self.recipe.curate()?,
+                "student": self.recipe.student()?,
+                "train": self.recipe.train()?,
+            }),
+        })
+    }
+}
