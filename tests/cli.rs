@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 36] = [
     "",
     "init",
     "run",
@@ -38,6 +38,7 @@ const COMMANDS: [&str; 35] = [
     "keys",
     "keys new",
     "keys show",
+    "verify",
     "chat",
     "bench",
     "bench decode",

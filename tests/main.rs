@@ -5,6 +5,8 @@
 //! - `bad_recipe`, `bad_model`, `bad_store`, `bad_disk`: wrong input ends with code 2 and says what is wrong
 //! - `sharing`: several processes on one work folder or one cache
 //! - `cli`, `progress`, `traces`, `chat`: what each command prints
+//! - `audit`: its exit codes and forms; `audit_rights`: terms and licences of what a store holds;
+//!   `audit_provenance`: a work folder tampered with in every way that it has a code for
 //! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `hostile`: text of a teacher that means harm
@@ -22,6 +24,8 @@
 )]
 
 mod audit;
+mod audit_provenance;
+mod audit_rights;
 mod bad_disk;
 mod bad_model;
 mod bad_recipe;

@@ -98,10 +98,10 @@ pub enum Command {
         after_help = "Examples:\n  limbeck verify runs/support-sentiment/export\n  limbeck verify export --key \"$(cat trusted.key)\" --checkpoint kept-elsewhere.txt\n\nExit codes: 0 all is well; 1 something is wrong, and is named; 2 it could not be told"
     )]
     Verify(VerifyArgs),
-    /// Find what one who answers for the data must know; exit code: the sum of integrity 8, conduct 16 and privacy 32
-    /// where one denies something, 64 if it cannot look
+    /// Find what one who answers for the data must know; exit code: the sum of terms 1, licences 2, provenance 4,
+    /// integrity 8, conduct 16 and privacy 32 where one denies something, 64 if it cannot look
     #[command(
-        after_help = "Examples:\n  limbeck audit --workdir runs/support-sentiment\n  limbeck audit integrity --workdir runs/mine --key KEY --checkpoint kept-elsewhere.txt"
+        after_help = "Examples:\n  limbeck audit runs/support-sentiment\n  limbeck audit terms licences recipes/support-sentiment/recipe.toml --intent release-model\n  limbeck audit integrity runs/mine --key KEY --checkpoint kept-elsewhere.txt\n  limbeck audit provenance runs/mine/export"
     )]
     Audit(AuditArgs),
     /// Talk to a student or a teacher
@@ -244,7 +244,7 @@ pub enum TracesCommand {
     Import(ImportArgs),
     /// Write answers with their verdicts and receipts for other programs
     #[command(
-        after_help = "Examples:\n  limbeck traces export --workdir runs/support-sentiment --kept | head -1 | jq .messages\n  limbeck traces export --workdir runs/support-sentiment --format parquet --output traces.parquet"
+        after_help = "Examples:\n  limbeck traces export --workdir runs/support-sentiment --kept | head -1 | jq .messages\n  limbeck traces export --workdir runs/support-sentiment --format parquet --output traces.parquet --croissant croissant.json --license cc0-1.0"
     )]
     Export(ExportArgs),
     /// Take an answer out of the store for good; that it was there, and the reason, stay in the ledger

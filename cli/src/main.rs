@@ -18,6 +18,7 @@ mod printer;
 mod progress;
 mod recipe;
 mod report;
+mod rights;
 mod sources;
 mod table;
 mod text;
@@ -78,7 +79,7 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         Command::Verify(args) => return tokio::task::block_in_place(|| verify::run(args, printer)),
         Command::Keys(args) => return keys::run(&args.command, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
-        Command::Audit(args) => return Ok(audit::run(args, printer).await),
+        Command::Audit(args) => return Ok(audit::run(args, &cli.global, printer).await),
         Command::Chat(args) => return tokio::task::block_in_place(|| chat::run(args, printer)),
         Command::Bench(args) => return bench::run(&args.command, printer).await,
         Command::Probe(args) => return probe::run(args, printer),

@@ -315,6 +315,19 @@ impl Finished {
         self
     }
 
+    /// Checks that standard output holds each of `texts`.
+    #[track_caller]
+    pub fn prints<const N: usize>(self, texts: [&str; N]) -> Self {
+        for text in texts {
+            assert!(
+                self.stdout.contains(text),
+                "no `{text}` in:\n{}",
+                self.stdout
+            );
+        }
+        self
+    }
+
     /// Standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {

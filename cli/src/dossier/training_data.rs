@@ -98,7 +98,7 @@ fn synthetic(facts: &Facts) -> String {
     for way in &facts.ways {
         let mut under: Vec<String> = way.license.iter().map(|license| words(license)).collect();
         under.extend(way.records.iter().map(|id| words(id)));
-        under.dedup();
+        under.dedup_by(|id, license| id.eq_ignore_ascii_case(license));
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             text,

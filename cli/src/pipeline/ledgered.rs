@@ -1,5 +1,7 @@
 //! What a stage made, noted in the ledger: so that the chain runs from a file back to the requests.
 
+use std::path::Path;
+
 use limbeck_store::NotedKind;
 use serde_json::{Value, json};
 
@@ -19,9 +21,9 @@ impl Pipeline {
         made_from: Value,
     ) -> anyhow::Result<()> {
         let folder = dir.join(of);
-        let found = tokio::task::spawn_blocking(move || digests::of_folder(&folder)).await??;
+        let files = tokio::task::spawn_blocking(move || files(&folder)).await??;
         let mut fields = made_from;
-        fields["files"] = json!(found.files);
+        fields["files"] = files;
         Ok(self.store.note_in_ledger(kind, dir.hash(), fields).await?)
     }
 
@@ -32,4 +34,9 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// The files in a folder and in those in it, by their paths in it: size and SHA-256 of each.
+pub fn files(folder: &Path) -> anyhow::Result<Value> {
+    Ok(json!(digests::of_folder(folder)?.files))
 }

@@ -11,8 +11,9 @@ mod evaluate;
 mod export;
 mod harvest;
 mod import;
+pub mod kept_recipe;
 mod labelling;
-mod ledgered;
+pub mod ledgered;
 mod material;
 mod report;
 mod suite;
@@ -169,6 +170,9 @@ impl Pipeline {
 
     /// Does every stage up to and including `until` that is not done yet, and writes the report.
     pub async fn run(&self, until: Stage) -> anyhow::Result<Ended> {
+        if !self.options.only_look {
+            self.keep_recipe().await?;
+        }
         let mut outcomes = Outcomes::default();
         let ended = self.stages(until, &mut outcomes).await;
         let written = self.write_checkpoint().await;

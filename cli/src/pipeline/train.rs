@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use limbeck_model::{ModelFiles, Tokenizer, WeightMap, write_hugging_face_folder};
+use limbeck_store::identity::sha256_hex;
 use limbeck_store::{Dataset, DatasetRow, NotedKind, RowAnswer};
 use limbeck_student::embeddings::{project_embeddings, teacher_rows};
 use limbeck_student::train::{
@@ -16,6 +17,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Finished, Interrupted, Pipeline, StageDir, curate};
+use crate::printer::WithHint;
 use crate::progress::adapters::TrainBar;
 use crate::recipe::{Init, TokenizerChoice};
 
@@ -76,10 +78,7 @@ impl Pipeline {
     ) -> anyhow::Result<Outcome> {
         let student = self.recipe.student()?;
         let plan = self.recipe.train()?.plan(&student.shape);
-        let path = curated.dir.join(curate::DATASET);
-        let dataset: Dataset = serde_json::from_slice(
-            &std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?,
-        )?;
+        let (dataset, dataset_sha256) = self.dataset(curated).await?;
         let with_candidates = plan.objective.forward_kl > 0.0;
         let mut examples = Vec::with_capacity(dataset.rows.len());
         for row in dataset.rows {
@@ -97,10 +96,36 @@ impl Pipeline {
         };
         let bar = TrainBar::new(&self.progress);
         let outcome = tokio::task::spawn_blocking(move || job.run(bar)).await??;
-        let made_from = json!({"dataset": curated.outcome.dataset, "curation": curated.dir.hash()});
+        let made_from = json!({
+            "dataset": curated.outcome.dataset,
+            "dataset_sha256": dataset_sha256,
+            "curation": curated.dir.hash(),
+        });
         self.note_files(NotedKind::Model, dir, STUDENT, made_from)
             .await?;
         Ok(outcome)
+    }
+
+    /// The rows that are learned from, which must be those that the store has, and the SHA-256 of their file.
+    async fn dataset(
+        &self,
+        curated: &Finished<curate::Outcome>,
+    ) -> anyhow::Result<(Dataset, String)> {
+        let path = curated.dir.join(curate::DATASET);
+        let text =
+            std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let dataset: Dataset = serde_json::from_slice(&text)
+            .with_context(|| format!("`{}` is no dataset", path.display()))?;
+        let kept = self.store.dataset(&curated.outcome.dataset).await?;
+        if kept.is_none_or(|kept| kept.rows != dataset.rows) {
+            return Err(anyhow::anyhow!(
+                "`{}` does not hold the rows that the store has of dataset {}",
+                path.display(),
+                curated.outcome.dataset
+            ))
+            .hint("remove the folder that it is in, and run the recipe again");
+        }
+        Ok((dataset, sha256_hex(&text)))
     }
 
     /// The file of the teacher that the student's tokenizer or weights come from.

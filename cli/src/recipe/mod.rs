@@ -40,6 +40,7 @@ pub use teacher::TeacherSection;
 pub struct Recipe {
     path: PathBuf,
     folder: PathBuf,
+    text: String,
     document: Document,
 }
 
@@ -109,16 +110,36 @@ impl Recipe {
             Some(parent) if parent != Path::new("") => parent.to_owned(),
             _ => PathBuf::from("."),
         };
+        Self::read(path, text, folder, true)
+    }
+
+    /// Reads and checks the copy of a recipe that a run keeps. Its paths are relative to `folder`, where the files that
+    /// it names may be gone by now.
+    pub fn load_copy(path: &Path, folder: &Path) -> Result<Self, RecipeError> {
+        let text = fs::read_to_string(path).map_err(|source| RecipeError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::read(path, &text, folder.to_owned(), false)
+    }
+
+    fn read(
+        path: &Path,
+        text: &str,
+        folder: PathBuf,
+        has_files: bool,
+    ) -> Result<Self, RecipeError> {
         let invalid = |diagnostics| RecipeError::Invalid { diagnostics };
         let mut document = locate::read(path, text).map_err(invalid)?;
         document.name_suites();
-        let problems = validate::problems(&document, &folder);
+        let problems = validate::problems(&document, has_files.then_some(&*folder));
         if !problems.is_empty() {
             return Err(invalid(locate::place(path, text, problems)));
         }
         Ok(Self {
             path: path.to_owned(),
             folder,
+            text: text.to_owned(),
             document,
         })
     }
@@ -136,6 +157,11 @@ impl Recipe {
     /// The folder that its paths are relative to.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// All of it, as it was read.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// `[recipe]`.

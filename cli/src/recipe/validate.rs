@@ -27,8 +27,8 @@ const MOST_SAMPLES: u32 = 10_000;
 const MOST_TOP_LOGPROBS: u32 = 256;
 const MOST_TOKENS: u32 = 1 << 20;
 
-/// Every mistake in `document`; `folder` is what its paths are relative to.
-pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
+/// Every mistake in `document`; `folder` is what its paths are relative to, if they are looked at.
+pub(super) fn problems(document: &Document, folder: Option<&Path>) -> Vec<Problem> {
     let mut checker = Checker {
         folder,
         sections: &document.teacher,
@@ -69,7 +69,7 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
 }
 
 struct Checker<'a> {
-    folder: &'a Path,
+    folder: Option<&'a Path>,
     sections: &'a [TeacherSection],
     teachers: Vec<&'a str>,
     problems: Vec<Problem>,
@@ -157,7 +157,10 @@ impl Checker<'_> {
     }
 
     fn file(&mut self, at: &str, path: &str) {
-        if !self.folder.join(path).is_file() {
+        if self
+            .folder
+            .is_some_and(|folder| !folder.join(path).is_file())
+        {
             let message = format!("there is no file `{path}`");
             self.wrong_with_help(at, message, "paths are relative to the recipe's folder");
         }

@@ -131,8 +131,10 @@ pub fn inspect(folder: &Folder, trust: &Trust) -> Result<Inspection, InspectErro
     } else {
         &trust.keys
     };
+    // Where the ledger could not be read, no key is known, and that was said.
+    let is_unknown = keys.is_empty() && !found.wrong.is_empty();
     for path in [TRAINING, VERDICT] {
-        if folder.has(path) {
+        if folder.has(path) && !is_unknown {
             statement(folder, path, keys, &mut found);
         }
     }
@@ -276,8 +278,12 @@ fn statement(folder: &Folder, path: &str, keys: &[PublicKey], found: &mut Inspec
             && files.any(|file| file.path == subject.name && Some(&*file.sha256) == digest)
     };
     if let Some(other) = statement.subject.iter().find(|subject| !is_there(subject)) {
-        let what = format!("it is about another `{}` than the one here", other.name);
-        return found.wrong(path, what);
+        // What is wrong with a file of the export was said already.
+        if !found.wrong.iter().any(|wrong| wrong.file == other.name) {
+            let what = format!("it is about another `{}` than the one here", other.name);
+            found.wrong(path, what);
+        }
+        return;
     }
     if statement.subject.is_empty() {
         return found.wrong(path, "it is about no file");

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Area, Finding, Level, LicenseText, Licensed, RightsInput};
 use crate::terms::{
     Collected, Decision, DutyKind, OwedDuty, TermsRecord, Through, Verdict, decide, flow_down,
+    is_own,
 };
 
 /// Everything in which the student's licence, its name and what goes with it fall short of what is required.
@@ -80,6 +81,10 @@ fn bound<'a>(
         (input.prompts, Through::Prompts, "prompts of"),
     ] {
         for licensed in list {
+            let license = licensed.license.as_deref();
+            if through == Through::Prompts && license.is_some_and(is_own) {
+                continue;
+            }
             match license_of(input, licensed, through) {
                 Ok(record) => {
                     bound.push((format!("{what} `{}`", licensed.name), record, through));

@@ -8,6 +8,7 @@ mod finding;
 pub(crate) mod integrity;
 mod licences;
 pub mod privacy;
+pub mod provenance;
 mod rights;
 #[cfg(test)]
 mod rights_tests;

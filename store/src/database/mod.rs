@@ -15,6 +15,7 @@ mod ledger;
 mod lock;
 mod open;
 mod prompts;
+mod provenance;
 mod reading;
 mod rights;
 mod runs;

@@ -27,6 +27,7 @@ pub use declaration::{Declaration, Standing, Statement};
 pub use duty::{Duty, DutyKind};
 pub use error::TermsError;
 pub use intent::{Intent, Through, Use};
+pub(crate) use origin::is_own;
 pub use origin::{Collected, Origin, Ruling};
 pub use record::{
     Basis, Class, Commercial, FlowDown, FlowDowns, Kind, Release, Source, TermsRecord,

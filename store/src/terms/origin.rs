@@ -22,6 +22,11 @@ const UNKNOWN: &str = "unknown";
 /// What those who import their own answers give as the licence: it adds nothing to the route's terms.
 const OWN: [&str; 2] = ["proprietary", "own"];
 
+/// Whether `license` says that data are one's own.
+pub(crate) fn is_own(license: &str) -> bool {
+    OWN.contains(&license.to_lowercase().as_str())
+}
+
 /// When answers were given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -198,9 +203,8 @@ impl Registry {
 
     fn import_bindings<'a>(&'a self, origin: &Origin) -> Vec<Binding<'a>> {
         let is_named = origin.provider != UNKNOWN;
-        let is_own = |license: &String| OWN.contains(&license.to_lowercase().as_str());
         let mut bindings = Vec::new();
-        if !(is_named && origin.license.as_ref().is_some_and(is_own)) {
+        if !(is_named && origin.license.as_deref().is_some_and(is_own)) {
             bindings.push(self.license_binding(origin, "the imported data"));
         }
         if is_named {

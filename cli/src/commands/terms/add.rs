@@ -13,8 +13,9 @@ use limbeck_store::terms::{
 };
 use serde::Serialize;
 
-use super::{find, today};
+use super::find;
 use crate::printer::{Printer, WithHint};
+use crate::rights::today;
 
 /// Arguments of `terms add`.
 #[derive(Debug, Args)]

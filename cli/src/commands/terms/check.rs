@@ -3,14 +3,14 @@
 use limbeck_store::audit::{self, Finding, Level, RightsInput};
 use serde_json::json;
 
-use super::materials::look;
-use super::{NOTICE, today};
+use super::NOTICE;
 use crate::args::GlobalArgs;
 use crate::commands::stage::cache_dir;
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, sanitize_line};
 use crate::progress::{Progress, ProgressMode};
 use crate::recipe::Recipe;
+use crate::rights::{Looking, today};
 use crate::sources::Cache;
 
 /// Says what stands against the recipe's intent and what is owed; a check fails where something stands against it.
@@ -24,7 +24,14 @@ pub(super) async fn run(
     let cache = Cache::new(cache_dir(global)?, true);
     let progress = Progress::new(ProgressMode::None, printer);
     let today = today();
-    let materials = look(recipe, &registry, &cache, &progress, today).await?;
+    let looking = Looking {
+        recipe,
+        registry: &registry,
+        cache: &cache,
+        progress: &progress,
+        today,
+    };
+    let materials = looking.planned().await?;
     let intent = recipe.meant(materials.families.clone());
     let input = RightsInput {
         registry: &registry,

@@ -2,7 +2,6 @@
 
 mod add;
 mod check;
-pub(crate) mod materials;
 
 use std::path::PathBuf;
 
@@ -10,9 +9,6 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::Offset;
 use limbeck_store::terms::{Kind, Registry, TermsRecord};
 use serde_json::json;
 
@@ -114,11 +110,6 @@ pub async fn run(
         TermsCommand::Add(args) => add::run(args, printer)?,
     }
     Ok(ExitStatus::Success)
-}
-
-/// The day in UTC, as receipts tell it.
-pub(crate) fn today() -> Date {
-    Offset::UTC.to_datetime(Timestamp::now()).date()
 }
 
 fn registry(recipe: Option<&PathBuf>) -> anyhow::Result<Registry> {

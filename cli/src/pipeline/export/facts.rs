@@ -3,14 +3,16 @@
 use anyhow::Context;
 use limbeck_store::RunStatus;
 use limbeck_store::audit::RightsInput;
+use limbeck_store::identity::sha256_hex;
 use limbeck_student::export::CardScore;
-use serde_json::json;
-use sha2::{Digest, Sha256};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::From;
-use crate::commands::terms::{materials, today};
 use crate::dossier::{Facts, LedgerState, Training, judge, ways};
 use crate::pipeline::{Finished, Pipeline, train};
+use crate::rights::{Looking, today};
+use crate::sources::Source;
 
 impl Pipeline {
     /// Everything that goes with the model.
@@ -24,29 +26,45 @@ impl Pipeline {
         let registry = self.recipe.registry()?;
         let today = today();
         // Only what is on this machine: everything that the student is made of was fetched before.
-        let cache = self.cache.offline();
-        let found = materials::look(&self.recipe, &registry, &cache, &self.progress, today).await?;
+        let looking = Looking {
+            recipe: &self.recipe,
+            registry: &registry,
+            cache: &self.cache.offline(),
+            progress: &self.progress,
+            today,
+        };
+        let dataset = curated.outcome.dataset.as_str();
+        let mut found = looking.held(&self.store, Some(dataset)).await?;
+        found.prompts = self.store.prompt_licenses_of(dataset).await?;
         let intent = self.recipe.meant(found.families.clone());
-        // Not what would be asked today, but the answers that it did learn from.
-        let origins = self.store.dataset_origins(&curated.outcome.dataset).await?;
         let input = RightsInput {
             registry: &registry,
             intent: &intent,
             declarations: self.recipe.declarations(),
             student: self.recipe.name(),
-            origins: &origins,
+            origins: &found.origins,
             weights: &found.weights,
             prompts: &found.prompts,
             texts: &found.texts,
             today,
         };
-        let (rights, ways) = (judge(&input), ways(&input));
-        let recipe = std::fs::read(self.recipe.path())
-            .with_context(|| format!("cannot read `{}`", self.recipe.path().display()))?;
+        let (mut rights, mut ways) = (judge(&input), ways(&input));
+        for finding in &mut rights.findings {
+            for teacher in self.recipe.teachers() {
+                let shown = shown(&teacher.model);
+                finding.message = finding.message.replace(&teacher.model, &shown);
+            }
+        }
+        for way in &mut ways {
+            way.model = shown(&way.model);
+        }
+        for licensed in found.weights.iter_mut().chain(&mut found.prompts) {
+            licensed.name = shown(&licensed.name);
+        }
         Ok(Facts {
             name: self.recipe.name().to_owned(),
             description: self.recipe.about().description.clone(),
-            recipe_sha256: hex::encode(Sha256::digest(&recipe)),
+            recipe_sha256: sha256_hex(self.recipe.text().as_bytes()),
             ways,
             rights,
             weights_sha256: self.digests_of_weights().await?,
@@ -104,10 +122,24 @@ impl Pipeline {
             examples: report.examples,
             tokens: report.tokens,
             sections: json!({
-                "curate": self.recipe.curate()?,
-                "student": self.recipe.student()?,
-                "train": self.recipe.train()?,
+                "curate": as_written(self.recipe.curate()?)?,
+                "student": as_written(self.recipe.student()?)?,
+                "train": as_written(self.recipe.train()?)?,
             }),
         })
     }
+}
+
+/// A source as others are told of it: of a file on this machine the name alone, since where it lies is nobody's business.
+pub(super) fn shown(source: &str) -> String {
+    match Source::parse(source) {
+        Ok(source @ Source::Path(_)) => source.file_name(),
+        _ => source.to_owned(),
+    }
+}
+
+/// A section with its numbers as they were written: on its way through a JSON value 0.1 would become the nearest number
+/// of 32 bits with all its digits.
+fn as_written(section: &impl Serialize) -> serde_json::Result<Value> {
+    serde_json::from_str(&serde_json::to_string(section)?)
 }

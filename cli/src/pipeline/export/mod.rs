@@ -13,6 +13,8 @@ use limbeck_student::export::{CardFacts, CardScore, ExportError, ExportModel, Ex
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use facts::shown;
+
 use super::{Finished, Interrupted, Pipeline, StageDir, curate, evaluate, train, write_whole};
 use crate::dossier::{Facts, sections};
 use crate::recipe::{ImportSection, SourceTable};
@@ -168,7 +170,7 @@ impl Pipeline {
             None => source.to_owned(),
         };
         let prompts = self.recipe.harvest()?.prompts.iter();
-        let prompts = prompts.map(|table| with_license(table.source(), table.license()));
+        let prompts = prompts.map(|table| with_license(&shown(table.source()), table.license()));
         let imports = self.recipe.imports().iter();
         let datasets = imports.clone().map(|import| &import.from);
         let imports = imports.map(|import| with_license(&import.from, Some(&import.license)));
@@ -191,7 +193,7 @@ impl Pipeline {
         let mut models = Vec::new();
         if self.recipe.harvest()?.prompts.is_some() {
             let teachers = self.recipe.harvest_teachers()?;
-            models.extend(teachers.iter().map(|teacher| teacher.model.clone()));
+            models.extend(teachers.iter().map(|teacher| shown(&teacher.model)));
         }
         models.extend(self.recipe.imports().iter().map(ImportSection::answered_by));
         Ok(models)

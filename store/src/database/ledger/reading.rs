@@ -14,7 +14,8 @@ use crate::ledger::{
 pub struct LedgerEntry {
     /// Its place, counted from 0.
     pub index: u64,
-    /// What it is about: `prompt`, `trace`, `attempts`, `curation`, `dataset`, `run`, `model`, `export`, `erasure`.
+    /// What it is about: `prompt`, `trace`, `attempts`, `curation`, `dataset`, `run`, `model`, `export`,
+    /// `recipe`, `erasure`.
     pub kind: String,
     /// Which one of that kind.
     pub subject: String,

@@ -1,30 +1,44 @@
 //! `limbeck audit`: what one who answers for the data must know about a work folder.
 
+mod on_disk;
+mod rights;
+mod target;
+mod text;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use limbeck_store::Store;
 use limbeck_store::audit::conduct::ConductPolicy;
 use limbeck_store::audit::{Area, Finding, IntegrityOptions, Level, privacy};
 use limbeck_store::ledger::PublicKey;
+use limbeck_store::terms::Use;
 use serde_json::json;
 
+use crate::args::GlobalArgs;
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, WithHint, sanitize_line};
+use rights::Rights;
+use target::{Target, Words};
 
 const NO_ADVICE: &str = "What was kept was read by a program. This is not legal advice, and what it does not see it does not tell.";
 
 /// Arguments of `audit`.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
-    /// What to look at (default: all of these)
-    #[arg(value_enum)]
-    pub areas: Vec<AuditArea>,
-    /// The work folder of a run
+    /// What to look at, `terms`, `licences`, `provenance`, `integrity`, `conduct` or `privacy` (default: all of these),
+    /// and last what it is about: a recipe, a work folder or a model folder
+    #[arg(value_name = "AREA|TARGET")]
+    pub words: Vec<String>,
+    /// The work folder of a run (default: that of the recipe, `runs/NAME`, or the one that a model folder lies in)
     #[arg(long, value_name = "DIR")]
-    pub workdir: PathBuf,
+    pub workdir: Option<PathBuf>,
+    /// What is meant to be done, instead of what the recipe says: `train`, `evaluate`, `release-model`, `release-data`;
+    /// several with commas
+    #[arg(long = "intent", value_name = "USE", value_delimiter = ',', value_parser = uses())]
+    pub intent: Vec<Use>,
     /// How the findings are written
     #[arg(long, value_enum, default_value_t = AuditFormat::Human)]
     pub format: AuditFormat,
@@ -34,6 +48,13 @@ pub struct AuditArgs {
     /// A checkpoint that was kept outside of the work folder, which the ledger must go on from
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+}
+
+fn uses() -> impl TypedValueParser<Value = Use> {
+    PossibleValuesParser::new(Use::ALL.map(Use::name)).map(|name| {
+        let named = Use::ALL.into_iter().find(|usage| usage.name() == name);
+        named.unwrap_or(Use::Train)
+    })
 }
 
 impl AuditArgs {
@@ -55,27 +76,6 @@ impl AuditArgs {
     }
 }
 
-/// The areas that can be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum AuditArea {
-    /// Whether anything in the store was changed, taken out, put in or moved
-    Integrity,
-    /// How services were treated: waits they asked for, limits, keys
-    Conduct,
-    /// Personal data and secrets in prompts and answers: counts, never what was met
-    Privacy,
-}
-
-impl AuditArea {
-    fn area(self) -> Area {
-        match self {
-            Self::Integrity => Area::Integrity,
-            Self::Conduct => Area::Conduct,
-            Self::Privacy => Area::Privacy,
-        }
-    }
-}
-
 /// The forms that findings are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AuditFormat {
@@ -85,10 +85,17 @@ pub enum AuditFormat {
     Json,
 }
 
+/// What was found in each area that was looked at.
+struct Looked {
+    areas: Vec<(Area, Vec<Finding>)>,
+    /// What is meant to be done, where it was judged.
+    intent: Vec<Use>,
+}
+
 /// Looks, writes what was found, and says which areas deny something. What keeps it from looking is printed here,
 /// since it has an exit code of its own.
-pub async fn run(args: &AuditArgs, printer: &Printer) -> ExitStatus {
-    match look(args, printer).await {
+pub async fn run(args: &AuditArgs, global: &GlobalArgs, printer: &Printer) -> ExitStatus {
+    match look(args, global, printer).await {
         Ok(status) => status,
         Err(error) => match printer.finish(Err(error)) {
             ExitStatus::Error => ExitStatus::NotEvaluated,
@@ -114,42 +121,71 @@ pub fn is_meant(arguments: impl Iterator<Item = OsString>) -> bool {
     false
 }
 
-async fn look(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let mut areas = args.areas.clone();
-    if areas.is_empty() {
-        areas = AuditArea::value_variants().to_vec();
-    }
-    areas.sort_unstable();
-    areas.dedup();
+async fn look(
+    args: &AuditArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
+    let words = Words::parse(&args.words)?;
     let options = args.integrity()?;
-    let store = Store::open_read_only(&args.workdir.join("limbeck.db")).await?;
-    let mut looked = Vec::new();
-    for area in areas {
-        let findings = match area {
-            AuditArea::Integrity => store.audit_integrity(&options).await?,
-            AuditArea::Conduct => store.audit_conduct(&ConductPolicy::default()).await?,
-            AuditArea::Privacy => {
-                let detectors = privacy::detectors().context("a detector is wrong")?;
-                store.audit_privacy(detectors).await?
-            }
+    let target = Target::open(words.target.as_deref(), args.workdir.as_deref()).await?;
+    let needs_rights = [Area::Terms, Area::Licences];
+    let rights = if words.areas.iter().any(|area| needs_rights.contains(area)) {
+        Some(Rights::read(&target, &args.intent, global, printer).await?)
+    } else {
+        None
+    };
+    let mut looked = Looked {
+        areas: Vec::new(),
+        intent: rights
+            .iter()
+            .flat_map(|rights| rights.intent.uses())
+            .collect(),
+    };
+    for area in words.areas {
+        let findings = match (area, &rights) {
+            (Area::Terms | Area::Licences, Some(rights)) => rights.findings(area),
+            _ => in_store(area, &target, &options).await?,
         };
-        looked.push((area.area(), findings));
+        looked.areas.push((area, findings));
     }
+    let exit_code = bits(&looked.areas);
     match args.format {
-        AuditFormat::Human => printer.line(text(&looked))?,
+        AuditFormat::Human => printer.line(text::text(&looked))?,
         AuditFormat::Json => {
-            let findings: Vec<&Finding> = looked.iter().flat_map(|(_, found)| found).collect();
-            let areas: Vec<Area> = looked.iter().map(|(area, _)| *area).collect();
+            let findings: Vec<&Finding> =
+                looked.areas.iter().flat_map(|(_, found)| found).collect();
+            let areas: Vec<Area> = looked.areas.iter().map(|(area, _)| *area).collect();
             let value = json!({
                 "areas": areas,
+                "intent": looked.intent,
                 "findings": findings,
-                "exit_code": bits(&looked),
+                "exit_code": exit_code,
                 "notice": NO_ADVICE,
             });
             printer.json(serde_json::to_string_pretty(&value)?)?;
         }
     }
-    Ok(ExitStatus::Audited(bits(&looked)))
+    Ok(ExitStatus::Audited(exit_code))
+}
+
+/// The areas that look at the store and at what lies beside it.
+async fn in_store(
+    area: Area,
+    target: &Target,
+    options: &IntegrityOptions,
+) -> anyhow::Result<Vec<Finding>> {
+    let store = &target.store;
+    Ok(match area {
+        Area::Provenance => store.audit_provenance(&on_disk::read(target)?).await?,
+        Area::Integrity => store.audit_integrity(options).await?,
+        Area::Conduct => store.audit_conduct(&ConductPolicy::default()).await?,
+        Area::Privacy => {
+            let detectors = privacy::detectors().context("a detector is wrong")?;
+            store.audit_privacy(detectors).await?
+        }
+        Area::Terms | Area::Licences => Vec::new(),
+    })
 }
 
 /// The bits of the areas in which something is denied.
@@ -158,45 +194,6 @@ fn bits(looked: &[(Area, Vec<Finding>)]) -> u8 {
         .iter()
         .filter(|(_, found)| found.iter().any(|finding| finding.level == Level::Deny))
         .fold(0, |bits, (area, _)| bits | area.bit())
-}
-
-fn text(looked: &[(Area, Vec<Finding>)]) -> String {
-    let mut lines = Vec::new();
-    for (area, found) in looked {
-        let verdict = if found.is_empty() {
-            "nothing found".to_owned()
-        } else {
-            let count = |level| {
-                found
-                    .iter()
-                    .filter(|finding| finding.level == level)
-                    .count()
-            };
-            let levels = [Level::Deny, Level::Warning, Level::Note];
-            let counts = levels.map(|level| (level, count(level)));
-            let told = counts.iter().filter(|(_, count)| *count > 0);
-            let told: Vec<String> = told
-                .map(|(level, count)| format!("{count} {}", level.name()))
-                .collect();
-            told.join(", ")
-        };
-        lines.push(format!("{area}: {verdict}"));
-        for finding in found {
-            let level = finding.level.name();
-            lines.push(format!("  {level}[{}]", finding.code));
-            lines.push(format!("    {}", sanitize_line(&finding.message)));
-            if !finding.path.is_empty() {
-                let path = finding.path.join(" > ");
-                lines.push(format!("    in: {}", sanitize_line(&path)));
-            }
-            if let Some(help) = &finding.help {
-                lines.push(format!("    to do: {help}"));
-            }
-        }
-        lines.push(String::new());
-    }
-    lines.push(NO_ADVICE.to_owned());
-    lines.join("\n")
 }
 
 #[cfg(test)]
