@@ -6,7 +6,7 @@ use limbeck_store::Store;
 use limbeck_store::terms::{Collected, Origin};
 use serde_json::{Value, json};
 
-use crate::sources::digest_of_file;
+use crate::sources::{digest_of_file, shown};
 use crate::trace_file::TraceFormat;
 
 /// The record set, and what its fields' names begin with.
@@ -96,11 +96,11 @@ fn collection(origins: &[Origin]) -> String {
         };
         let Origin {
             answers,
-            model,
             provider,
             route,
             ..
         } = origin;
+        let model = shown(&origin.model);
         format!("{answers} answers of {model} by way of {provider} ({route}), {day}")
     });
     each.collect::<Vec<_>>().join("; ")

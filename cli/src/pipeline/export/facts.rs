@@ -12,7 +12,7 @@ use super::From;
 use crate::dossier::{Facts, LedgerState, Training, judge, ways};
 use crate::pipeline::{Finished, Pipeline, train};
 use crate::rights::{Looking, today};
-use crate::sources::Source;
+use crate::sources::shown;
 
 impl Pipeline {
     /// Everything that goes with the model.
@@ -127,14 +127,6 @@ impl Pipeline {
                 "train": as_written(self.recipe.train()?)?,
             }),
         })
-    }
-}
-
-/// A source as others are told of it: of a file on this machine the name alone, since where it lies is nobody's business.
-pub(super) fn shown(source: &str) -> String {
-    match Source::parse(source) {
-        Ok(source @ Source::Path(_)) => source.file_name(),
-        _ => source.to_owned(),
     }
 }
 

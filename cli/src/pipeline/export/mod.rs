@@ -13,12 +13,10 @@ use limbeck_student::export::{CardFacts, CardScore, ExportError, ExportModel, Ex
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use facts::shown;
-
 use super::{Finished, Interrupted, Pipeline, StageDir, curate, evaluate, train, write_whole};
 use crate::dossier::{Facts, sections};
 use crate::recipe::{ImportSection, SourceTable};
-use crate::sources::Source;
+use crate::sources::{Source, shown};
 use crate::{model_key, report};
 
 /// The folder of an export stage that holds the files.
@@ -89,6 +87,7 @@ impl Pipeline {
             .chat_template
             .as_ref()
             .context("the student has no chat template")?;
+        self.note_older_model(from).await?;
         let suites = from
             .evaluated
             .iter()
@@ -127,6 +126,22 @@ impl Pipeline {
         self.note_files(NotedKind::Export, dir, FILES, made_from)
             .await?;
         Ok(Outcome { files })
+    }
+
+    /// Notes a model that was trained before there was a ledger, as adopted.
+    async fn note_older_model(&self, from: From<'_>) -> anyhow::Result<()> {
+        let dir = &from.trained.dir;
+        let noted = self.store.ledger_state_after("model", dir.hash()).await?;
+        if noted.is_some() {
+            return Ok(());
+        }
+        let made_from = json!({
+            "dataset": from.curated.outcome.dataset,
+            "curation": from.curated.dir.hash(),
+            "adopted": true,
+        });
+        self.note_files(NotedKind::Model, dir, train::STUDENT, made_from)
+            .await
     }
 
     /// The texts that every exported file is compared on.
