@@ -5,7 +5,8 @@
 //! - `bad_recipe`, `bad_model`, `bad_store`, `bad_disk`: wrong input ends with code 2 and says what is wrong
 //! - `sharing`: several processes on one work folder or one cache
 //! - `cli`, `progress`, `traces`, `chat`: what each command prints
-//! - `audit`: its exit codes and forms; `audit_rights`: terms and licences of what a store holds;
+//! - `audit`: its exit codes; `audit_forms`: JSON, SARIF and `JUnit`; `audit_policy`: what a recipe says about findings,
+//!   and what training and export refuse; `audit_rights`: terms and licences of what a store holds;
 //!   `audit_provenance`: a work folder tampered with in every way that it has a code for
 //! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
@@ -24,6 +25,8 @@
 )]
 
 mod audit;
+mod audit_forms;
+mod audit_policy;
 mod audit_provenance;
 mod audit_rights;
 mod bad_disk;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use limbeck_store::audit::{Level, Licensed};
+use limbeck_store::audit::{Finding, Level, Licensed};
 use limbeck_student::export::markdown_words as words;
 
 use super::{Facts, days};
@@ -95,22 +95,26 @@ fn rights(facts: &Facts) -> String {
             duty.kind.name()
         );
     }
-    let grave = rights
+    let told = rights
         .findings
         .iter()
-        .filter(|finding| finding.level > Level::Note);
-    let grave: Vec<String> = grave
-        .map(|finding| {
-            format!(
-                "- `{}` ({}): {}\n",
-                finding.code,
-                finding.level.name(),
-                words(&finding.message)
-            )
-        })
-        .collect();
-    if !grave.is_empty() {
-        let _ = write!(text, "\nWhat was found:\n\n{}", grave.concat());
+        .filter(|finding| finding.level > Level::Note || finding.rule.is_some());
+    let told: Vec<String> = told.map(finding).collect();
+    if !told.is_empty() {
+        let _ = write!(text, "\nWhat was found:\n\n{}", told.concat());
+    }
+    if !facts.waivers.is_empty() {
+        text.push_str("\nWhat was denied, and went on by a person's word:\n\n");
+    }
+    for waiver in &facts.waivers {
+        let _ = writeln!(
+            text,
+            "- `{}`, until {}: {} ({})",
+            words(&waiver.code),
+            waiver.expires,
+            words(&waiver.reason),
+            words(&waiver.reviewer)
+        );
     }
     if !facts.declarations.is_empty() {
         text.push_str("\nWhat persons declare:\n\n");
@@ -128,6 +132,15 @@ fn rights(facts: &Facts) -> String {
         );
     }
     text
+}
+
+fn finding(finding: &Finding) -> String {
+    let rule = finding.rule.as_ref().map_or_else(String::new, |rule| {
+        let (was, reason) = (rule.was.name(), words(&rule.reason));
+        format!(" (by itself {was}; the recipe says: {reason})")
+    });
+    let (code, level) = (&finding.code, finding.level.name());
+    format!("- `{code}` ({level}): {}{rule}\n", words(&finding.message))
 }
 
 fn checking(facts: &Facts) -> String {

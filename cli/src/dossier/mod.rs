@@ -13,7 +13,7 @@ mod training_data;
 
 use jiff::civil::Date;
 use limbeck_store::attestation::FileDigest;
-use limbeck_store::audit::{LicenseText, Licensed};
+use limbeck_store::audit::{LicenseText, Licensed, Waiver};
 use limbeck_store::ledger::SecretKey;
 use limbeck_store::terms::{Declaration, Intent};
 use limbeck_student::export::CardScore;
@@ -53,6 +53,8 @@ pub struct Facts {
     pub texts: Vec<LicenseText>,
     /// What persons declare.
     pub declarations: Vec<Declaration>,
+    /// By which training and export went on although something was denied.
+    pub waivers: Vec<Waiver>,
     /// The id of the dataset, and how many rows it has.
     pub dataset: (String, usize),
     /// The ledger.

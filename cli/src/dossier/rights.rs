@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
-use limbeck_store::audit::{self, Finding, Level, RightsInput};
+use limbeck_store::audit::{self, Area, AuditPolicy, Finding, Level, RightsInput};
 use limbeck_store::terms::{
     Collected, Decision, Origin, OwedDuty, TermsRecord, Through, Verdict, decide,
 };
@@ -48,8 +48,8 @@ pub struct Way {
     pub records: BTreeSet<String>,
 }
 
-/// Judges everything that bears on the student.
-pub fn judge(input: &RightsInput<'_>) -> Rights {
+/// Judges everything that bears on the student; `policy` is what the recipe makes of findings.
+pub fn judge(input: &RightsInput<'_>, policy: &AuditPolicy<'_>) -> Rights {
     let mut decision = Decision::allow();
     let mut ids = BTreeSet::new();
     for origin in input.origins {
@@ -76,8 +76,8 @@ pub fn judge(input: &RightsInput<'_>) -> Rights {
             }
         }
     }
-    let mut findings = audit::terms(input);
-    findings.extend(audit::licences(input));
+    let mut findings = policy.apply(Area::Terms, audit::terms(input));
+    findings.extend(policy.apply(Area::Licences, audit::licences(input)));
     // Whatever the audit denies is no permission, though no single record says so.
     if decision.verdict.permits() && findings.iter().any(|finding| finding.level == Level::Deny) {
         decision.verdict = Verdict::Deny;

@@ -97,7 +97,15 @@ fn verdict(facts: &Facts) -> Value {
     let records: Vec<Value> = records
         .map(|(id, sha256)| json!({"name": id, "digest": {"sha256": sha256}}))
         .collect();
-    let finding = |finding: &Finding| json!({"code": finding.code, "level": finding.level, "message": finding.message});
+    let finding = |finding: &Finding| {
+        json!({
+            "code": finding.code,
+            "level": finding.level,
+            "message": finding.message,
+            "rule": finding.rule,
+            "waiver": finding.waiver,
+        })
+    };
     json!({
         "verifier": {
             "id": "urn:x-limbeck:audit:v1",
@@ -115,5 +123,6 @@ fn verdict(facts: &Facts) -> Value {
         "duties": rights.duties,
         "findings": rights.findings.iter().map(finding).collect::<Vec<_>>(),
         "declarations": facts.declarations,
+        "waivers": facts.waivers,
     })
 }

@@ -73,8 +73,9 @@ pub struct Asked {
 }
 
 impl Pipeline {
-    /// Asks what the store does not know yet.
-    pub(super) async fn harvest(&self) -> anyhow::Result<Finished<Outcome>> {
+    /// Asks what the store does not know yet. If a student is going to learn from the answers, and it is known that it
+    /// must not, nothing is asked.
+    pub(super) async fn harvest(&self, is_learned_from: bool) -> anyhow::Result<Finished<Outcome>> {
         let material = self.material().await?;
         let inputs = material.inputs(self)?;
         let retry = !self.options.only_look && self.has_failed_so().await?;
@@ -87,6 +88,9 @@ impl Pipeline {
         let (dir, done) = self.stage::<Outcome>("harvest", &inputs)?;
         if let Some(outcome) = done {
             return Ok(Finished { dir, outcome });
+        }
+        if is_learned_from && !self.options.only_look {
+            self.refuse_what_would_be_denied().await?;
         }
         let outcome = self
             .recorded("harvest", &dir, self.ask_everything(revision))

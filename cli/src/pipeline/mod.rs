@@ -9,6 +9,7 @@ mod curate;
 pub mod estimate;
 mod evaluate;
 mod export;
+mod guard;
 mod harvest;
 mod import;
 pub mod kept_recipe;
@@ -194,7 +195,7 @@ impl Pipeline {
     }
 
     async fn stages(&self, until: Stage, outcomes: &mut Outcomes) -> anyhow::Result<()> {
-        let harvested = self.harvest().await?;
+        let harvested = self.harvest(until >= Stage::Train).await?;
         outcomes.harvest = Some(harvested.outcome.clone());
         if until < Stage::Curate {
             return Ok(());

@@ -12,6 +12,22 @@ use crate::report::{
     Intent, Machine, RecipeIdentity, Report, Score, SourceIdentity, TeacherIdentity, Train,
 };
 
+/// What was denied, and by whose word it was done all the same.
+fn waived(outcomes: &Outcomes) -> Vec<String> {
+    let trained = outcomes.train.iter().flat_map(|outcome| &outcome.waivers);
+    let exported = outcomes.export.iter().flat_map(|outcome| &outcome.waivers);
+    let told = trained.chain(exported).map(|waiver| {
+        format!(
+            "The audit denies `{}`; {} waived it until {}: {}",
+            waiver.code, waiver.reviewer, waiver.expires, waiver.reason
+        )
+    });
+    let mut told: Vec<String> = told.collect();
+    told.sort();
+    told.dedup();
+    told
+}
+
 impl Pipeline {
     /// Puts together what the stages found.
     pub(super) fn report(&self, outcomes: &Outcomes) -> anyhow::Result<Report> {
@@ -22,6 +38,7 @@ impl Pipeline {
             notes.extend(harvest.notes.iter().cloned());
             notes.extend(self.filter_note()?);
         }
+        notes.extend(waived(outcomes));
         if let Some(limit) = self.options.limit {
             notes.push(format!(
                 "A trial with at most {limit} prompts and {limit} rows of each suite."
@@ -320,7 +337,10 @@ mod tests {
 
     #[test]
     fn a_device_without_demands_has_no_gate() {
-        let export = export::Outcome { files: Vec::new() };
+        let export = export::Outcome {
+            files: Vec::new(),
+            waivers: Vec::new(),
+        };
         assert_eq!(device_gate(&DeviceSection::default(), &export, None), None);
     }
 
@@ -353,7 +373,10 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_does_not_pass() {
-        let export = export::Outcome { files: Vec::new() };
+        let export = export::Outcome {
+            files: Vec::new(),
+            waivers: Vec::new(),
+        };
         let device = DeviceSection {
             max_file_mb: Some(4.0),
             min_requests_per_second: Some(200.0),

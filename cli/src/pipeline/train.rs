@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use limbeck_model::{ModelFiles, Tokenizer, WeightMap, write_hugging_face_folder};
+use limbeck_store::audit::Waiver;
 use limbeck_store::identity::sha256_hex;
 use limbeck_store::{Dataset, DatasetRow, NotedKind, RowAnswer};
 use limbeck_student::embeddings::{project_embeddings, teacher_rows};
@@ -33,6 +34,9 @@ pub struct Outcome {
     pub report: TrainReport,
     /// Tokens of the student's vocabulary.
     pub vocabulary: usize,
+    /// Those by which it was trained although an audit denied it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
 }
 
 /// All that training needs, owned, so that it can run on a thread of its own.
@@ -60,12 +64,12 @@ impl Pipeline {
             "train": self.recipe.train()?,
         });
         let (dir, done) = self.stage::<Outcome>("train", &inputs)?;
-        let outcome = match done {
-            Some(outcome) => outcome,
-            None => {
-                self.recorded("train", &dir, self.learn(curated, &dir))
-                    .await?
-            }
+        let outcome = if let Some(outcome) = done {
+            outcome
+        } else {
+            let waivers = self.may_go_on("train", curated).await?;
+            let work = self.learn(curated, &dir, waivers);
+            self.recorded("train", &dir, work).await?
         };
         self.work.link("student", &dir.join(STUDENT))?;
         Ok(Finished { dir, outcome })
@@ -75,6 +79,7 @@ impl Pipeline {
         &self,
         curated: &Finished<curate::Outcome>,
         dir: &StageDir,
+        waivers: Vec<Waiver>,
     ) -> anyhow::Result<Outcome> {
         let student = self.recipe.student()?;
         let plan = self.recipe.train()?.plan(&student.shape);
@@ -95,14 +100,16 @@ impl Pipeline {
             cancel: self.cancel.clone(),
         };
         let bar = TrainBar::new(&self.progress);
-        let outcome = tokio::task::spawn_blocking(move || job.run(bar)).await??;
+        let mut outcome = tokio::task::spawn_blocking(move || job.run(bar)).await??;
         let made_from = json!({
             "dataset": curated.outcome.dataset,
             "dataset_sha256": dataset_sha256,
             "curation": curated.dir.hash(),
+            "waivers": waivers,
         });
         self.note_files(NotedKind::Model, dir, STUDENT, made_from)
             .await?;
+        outcome.waivers = waivers;
         Ok(outcome)
     }
 
@@ -219,6 +226,7 @@ impl Job {
         Ok(Outcome {
             report,
             vocabulary: tokenizer.vocab_size(),
+            waivers: Vec::new(),
         })
     }
 

@@ -6,6 +6,7 @@
 //! What a teacher is asked is in [`asking`].
 
 pub mod asking;
+mod audit;
 mod batch;
 mod diagnostic;
 mod error;
@@ -22,10 +23,12 @@ mod validate;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use limbeck_store::audit::Waiver;
 use limbeck_store::terms::{Declaration, TermsRecord, Use};
 use serde::{Deserialize, Serialize};
 
 pub use asking::{Asking, Phrasing};
+pub use audit::AuditSection;
 pub use diagnostic::nearest;
 pub use error::RecipeError;
 pub use harvest::{HarvestSection, PhrasingSection};
@@ -55,6 +58,10 @@ struct Document {
     declaration: Vec<Declaration>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     terms: Vec<TermsRecord>,
+    #[serde(default, skip_serializing_if = "AuditSection::is_empty")]
+    audit: AuditSection,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waiver: Vec<Waiver>,
     #[serde(default)]
     teacher: Vec<TeacherSection>,
     harvest: Option<HarvestSection>,
@@ -316,6 +323,8 @@ impl Document {
     }
 }
 
+#[cfg(test)]
+mod audit_mistakes_tests;
 #[cfg(test)]
 mod mistakes_tests;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the types of a recipe cannot say: names that must exist, numbers that must fit, files that must be there.
 
+mod audit;
 mod batch;
 mod import;
 mod learning;
@@ -42,6 +43,8 @@ pub(super) fn problems(document: &Document, folder: Option<&Path>) -> Vec<Proble
     checker.file_name("recipe.name", &document.recipe.name);
     checker.terms(&document.terms);
     checker.declarations(&document.declaration);
+    checker.audit(&document.audit);
+    checker.waivers(&document.waiver);
     checker.teachers(&document.teacher, document.harvest.as_ref());
     checker.imports(&document.import);
     if let Some(harvest) = &document.harvest {

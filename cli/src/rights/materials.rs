@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::civil::Date;
 use limbeck_model::ModelFiles;
 use limbeck_store::Store;
-use limbeck_store::audit::{LicenseText, Licensed};
+use limbeck_store::audit::{LicenseTags, LicenseText, Licensed};
 use limbeck_store::terms::{Collected, Origin, Registry};
 
 use crate::progress::Progress;
@@ -33,6 +33,8 @@ pub struct Materials {
     pub prompts: Vec<Licensed>,
     /// Licence texts beside models.
     pub texts: Vec<LicenseText>,
+    /// Licences of models that recipe and model file both tell.
+    pub tags: Vec<LicenseTags>,
     /// The families whose weights it takes.
     pub families: BTreeSet<String>,
     /// Local teachers that are not on this machine and say no licence.
@@ -46,9 +48,9 @@ pub struct Looking<'a> {
     /// All records of terms.
     pub registry: &'a Registry,
     /// Downloads of earlier runs.
-    pub cache: &'a Cache,
+    pub cache: Cache,
     /// How long reading takes.
-    pub progress: &'a Progress,
+    pub progress: Progress,
     /// The day of the look.
     pub today: Date,
 }
@@ -56,7 +58,7 @@ pub struct Looking<'a> {
 impl Looking<'_> {
     /// What the recipe is going to use: answers as if they were asked for today.
     pub async fn planned(&self) -> anyhow::Result<Materials> {
-        let Self { recipe, today, .. } = *self;
+        let (recipe, today) = (self.recipe, self.today);
         let mut materials = Materials::default();
         let licenses = self.models(&mut materials, &BTreeMap::new()).await;
         let asked: Vec<String> = recipe
@@ -172,7 +174,7 @@ impl Looking<'_> {
             return teacher.license.clone();
         }
         let source = Source::parse(&teacher.model).ok()?;
-        let bar = FetchBar::new(self.progress);
+        let bar = FetchBar::new(&self.progress);
         let sha256 = teacher.sha256.as_deref();
         let folder = self.recipe.folder();
         let file = self.cache.fetch(&source, sha256, folder, &bar).await;
@@ -181,6 +183,13 @@ impl Looking<'_> {
             .as_deref()
             .and_then(|path| ModelFiles::open(path).ok())
             .and_then(|files| files.license);
+        if let (Some(declared), Some(own)) = (&teacher.license, &own) {
+            materials.tags.push(LicenseTags {
+                model: teacher.model.clone(),
+                declared: declared.clone(),
+                own: own.clone(),
+            });
+        }
         let license = teacher.license.clone().or(own);
         if let Some(path) = &path {
             let beside = texts_beside(path, &teacher.name, license.as_deref());

@@ -55,7 +55,7 @@ impl Cache {
         }
     }
 
-    /// The same cache, of which only what is there is used.
+    /// The same cache, from which nothing is downloaded.
     #[must_use]
     pub fn offline(&self) -> Self {
         Self {

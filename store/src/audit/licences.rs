@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Area, Finding, Level, LicenseText, Licensed, RightsInput};
+use super::{Area, Finding, Level, LicenseTags, LicenseText, Licensed, RightsInput};
 use crate::terms::{
     Collected, Decision, DutyKind, OwedDuty, TermsRecord, Through, Verdict, decide, flow_down,
     is_own,
@@ -29,6 +29,7 @@ pub fn licences(input: &RightsInput<'_>) -> Vec<Finding> {
             .iter()
             .filter_map(|text| disagreement(input, text)),
     );
+    findings.extend(input.tags.iter().filter_map(|tags| said_twice(input, tags)));
     super::gravest_first(findings)
 }
 
@@ -236,6 +237,30 @@ fn naming(input: &RightsInput<'_>, duties: &BTreeSet<OwedDuty>) -> Vec<Finding> 
         )
     });
     wrong.collect()
+}
+
+/// A recipe that says another licence than the model's own file. Tags are often wrong, so this may be on purpose.
+fn said_twice(input: &RightsInput<'_>, tags: &LicenseTags) -> Option<Finding> {
+    let LicenseTags {
+        model,
+        declared,
+        own,
+    } = tags;
+    let id = |name: &str| {
+        let record = input.registry.license(name, Collected::On(input.today));
+        record.map_or_else(|| name.to_lowercase(), |record| record.id.to_lowercase())
+    };
+    if id(declared) == id(own) {
+        return None;
+    }
+    let message =
+        format!("the recipe says `{declared}` of `{model}`, and the model's own file says `{own}`");
+    Some(
+        Finding::new(Area::Licences, "tags-disagree", Level::Warning, message)
+            .via(format!("student `{}`", input.student))
+            .via(format!("model `{model}`"))
+            .help("read the licence text; where the recipe is right, an `[[audit.rule]]` says why"),
+    )
 }
 
 /// A licence text that is not what is declared beside it.

@@ -3,10 +3,12 @@
 //! An audit reads; it never repairs. Each of its areas is a function from what is kept to [`Finding`]s, and every
 //! finding says what it is about, by which way that came in, and what to do. Nothing here calls anything lawful.
 
+mod codes;
 pub mod conduct;
 mod finding;
 pub(crate) mod integrity;
 mod licences;
+mod policy;
 pub mod privacy;
 pub mod provenance;
 mod rights;
@@ -14,10 +16,12 @@ mod rights;
 mod rights_tests;
 mod terms;
 
+pub use codes::{CODES, Code};
 pub use finding::{Area, Finding, Level};
 pub use integrity::IntegrityOptions;
 pub use licences::licences;
-pub use rights::{LicenseText, Licensed, RightsInput};
+pub use policy::{AppliedRule, AuditPolicy, Rule, RuleLevel, Waiver};
+pub use rights::{LicenseTags, LicenseText, Licensed, RightsInput};
 pub use terms::terms;
 
 /// The gravest first, and each but once.

@@ -23,6 +23,8 @@ pub struct RightsInput<'a> {
     pub prompts: &'a [Licensed],
     /// Licence texts that lie beside models and data.
     pub texts: &'a [LicenseText],
+    /// What recipe and model files say of one licence.
+    pub tags: &'a [LicenseTags],
     /// The day of the audit.
     pub today: Date,
 }
@@ -47,4 +49,15 @@ pub struct LicenseText {
     pub beside: String,
     /// What that declares: the tag of a hub, the metadata of a GGUF file, or the key of a recipe.
     pub tag: Option<String>,
+}
+
+/// The licence of one model, said twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LicenseTags {
+    /// What it is the licence of.
+    pub model: String,
+    /// As the recipe says it, which counts.
+    pub declared: String,
+    /// As the model's own file says it.
+    pub own: String,
 }

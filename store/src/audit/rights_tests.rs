@@ -52,6 +52,7 @@ impl Case {
             weights: &self.weights,
             prompts: &self.prompts,
             texts: &self.texts,
+            tags: &[],
             today: TODAY,
         }
     }

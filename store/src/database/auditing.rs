@@ -105,8 +105,8 @@ impl Store {
     /// Where the answers came from.
     async fn origins(&self) -> Result<Vec<Origin>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT provider, region, count(*) AS "answers!: i64" FROM receipts
-               GROUP BY provider, region ORDER BY provider, region"#,
+            r#"SELECT provider, model, region, count(*) AS "answers!: i64" FROM receipts
+               GROUP BY provider, model, region ORDER BY provider, model, region"#,
         )
         .fetch_all(self.pool())
         .await
@@ -115,6 +115,7 @@ impl Store {
             .map(|row| {
                 Ok(Origin {
                     provider: row.provider,
+                    model: row.model,
                     region: row.region,
                     answers: self.unsigned("answers", row.answers)?,
                 })

@@ -11,8 +11,10 @@ use super::{
     decide,
 };
 
+/// The provider that is this process.
+const LOCAL: &str = "local";
 /// Providers behind which stands one's own machine: the licence of the weights is all that binds.
-const SELF_HOSTED: [&str; 5] = ["local", "llamacpp", "vllm", "ollama", "lmstudio"];
+const SELF_HOSTED: [&str; 5] = [LOCAL, "llamacpp", "vllm", "ollama", "lmstudio"];
 /// Any server that speaks `OpenAI`'s dialect; one's own machine if its address is.
 const ANY_SERVER: &str = "compatible";
 /// The route of answers that were asked for elsewhere.
@@ -84,6 +86,11 @@ impl Origin {
             plan.unwrap_or_default(),
             region.unwrap_or_default()
         )
+    }
+
+    /// Whether a model in the process itself gave them.
+    pub fn is_local(&self) -> bool {
+        self.provider == LOCAL
     }
 
     fn as_route(&self) -> Route<'_> {

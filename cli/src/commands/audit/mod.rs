@@ -1,7 +1,10 @@
 //! `limbeck audit`: what one who answers for the data must know about a work folder.
 
+mod json;
+mod junit;
 mod on_disk;
 mod rights;
+mod sarif;
 mod target;
 mod text;
 
@@ -11,15 +14,15 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use limbeck_store::audit::conduct::ConductPolicy;
 use limbeck_store::audit::{Area, Finding, IntegrityOptions, Level, privacy};
 use limbeck_store::ledger::PublicKey;
 use limbeck_store::terms::Use;
-use serde_json::json;
 
 use crate::args::GlobalArgs;
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, WithHint, sanitize_line};
+use crate::recipe::Recipe;
+use crate::rights::today;
 use rights::Rights;
 use target::{Target, Words};
 
@@ -81,8 +84,12 @@ impl AuditArgs {
 pub enum AuditFormat {
     /// Text, grouped by area
     Human,
-    /// One JSON value
+    /// One JSON value, as `docs/audit.schema.json` describes it
     Json,
+    /// SARIF 2.1.0, for code hosts and editors
+    Sarif,
+    /// The XML of `JUnit`, for CI systems
+    Junit,
 }
 
 /// What was found in each area that was looked at.
@@ -90,6 +97,10 @@ struct Looked {
     areas: Vec<(Area, Vec<Finding>)>,
     /// What is meant to be done, where it was judged.
     intent: Vec<Use>,
+    /// The work folder.
+    workdir: String,
+    /// The file that says what is meant, if there is one.
+    recipe: Option<String>,
 }
 
 /// Looks, writes what was found, and says which areas deny something. What keeps it from looking is printed here,
@@ -141,30 +152,29 @@ async fn look(
             .iter()
             .flat_map(|rights| rights.intent.uses())
             .collect(),
+        workdir: target.workdir.display().to_string(),
+        recipe: target
+            .recipe
+            .as_ref()
+            .map(|recipe| recipe.path().display().to_string()),
     };
     for area in words.areas {
         let findings = match (area, &rights) {
             (Area::Terms | Area::Licences, Some(rights)) => rights.findings(area),
             _ => in_store(area, &target, &options).await?,
         };
+        let findings = match &target.recipe {
+            Some(recipe) => recipe.audit_policy(today()).apply(area, findings),
+            None => findings,
+        };
         looked.areas.push((area, findings));
     }
     let exit_code = bits(&looked.areas);
     match args.format {
         AuditFormat::Human => printer.line(text::text(&looked))?,
-        AuditFormat::Json => {
-            let findings: Vec<&Finding> =
-                looked.areas.iter().flat_map(|(_, found)| found).collect();
-            let areas: Vec<Area> = looked.areas.iter().map(|(area, _)| *area).collect();
-            let value = json!({
-                "areas": areas,
-                "intent": looked.intent,
-                "findings": findings,
-                "exit_code": exit_code,
-                "notice": NO_ADVICE,
-            });
-            printer.json(serde_json::to_string_pretty(&value)?)?;
-        }
+        AuditFormat::Json => printer.json(format_args!("{:#}", json::value(&looked)))?,
+        AuditFormat::Sarif => printer.json(format_args!("{:#}", sarif::value(&looked)))?,
+        AuditFormat::Junit => printer.raw(junit::text(&looked)?)?,
     }
     Ok(ExitStatus::Audited(exit_code))
 }
@@ -179,7 +189,10 @@ async fn in_store(
     Ok(match area {
         Area::Provenance => store.audit_provenance(&on_disk::read(target)?).await?,
         Area::Integrity => store.audit_integrity(options).await?,
-        Area::Conduct => store.audit_conduct(&ConductPolicy::default()).await?,
+        Area::Conduct => {
+            let policy = target.recipe.as_ref().map(Recipe::conduct);
+            store.audit_conduct(&policy.unwrap_or_default()).await?
+        }
         Area::Privacy => {
             let detectors = privacy::detectors().context("a detector is wrong")?;
             store.audit_privacy(detectors).await?

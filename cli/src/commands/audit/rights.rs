@@ -36,8 +36,8 @@ impl<'a> Rights<'a> {
         let looking = Looking {
             recipe,
             registry: &registry,
-            cache: &cache,
-            progress: &progress,
+            cache,
+            progress,
             today: today(),
         };
         let materials = looking.held(&target.store, None).await?;
@@ -65,6 +65,7 @@ impl<'a> Rights<'a> {
             weights: &self.materials.weights,
             prompts: &self.materials.prompts,
             texts: &self.materials.texts,
+            tags: &self.materials.tags,
             today: today(),
         };
         let mut findings = match area {

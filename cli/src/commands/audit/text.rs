@@ -59,6 +59,18 @@ fn finding_lines(finding: &Finding) -> Vec<String> {
     if let Some(help) = &finding.help {
         lines.push(format!("    to do: {}", sanitize_line(help)));
     }
+    if let Some(rule) = &finding.rule {
+        let (was, reason) = (rule.was.name(), sanitize_line(&rule.reason));
+        lines.push(format!("    {was} without the recipe's rule: {reason}"));
+    }
+    if let Some(waiver) = &finding.waiver {
+        lines.push(format!(
+            "    waived for training and export by {} until {}: {}",
+            sanitize_line(&waiver.reviewer),
+            waiver.expires,
+            sanitize_line(&waiver.reason)
+        ));
+    }
     lines
 }
 

@@ -27,8 +27,8 @@ pub(super) async fn run(
     let looking = Looking {
         recipe,
         registry: &registry,
-        cache: &cache,
-        progress: &progress,
+        cache,
+        progress,
         today,
     };
     let materials = looking.planned().await?;
@@ -42,6 +42,7 @@ pub(super) async fn run(
         weights: &materials.weights,
         prompts: &materials.prompts,
         texts: &materials.texts,
+        tags: &materials.tags,
         today,
     };
     let mut findings = audit::terms(&input);

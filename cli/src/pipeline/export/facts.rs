@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use limbeck_store::RunStatus;
-use limbeck_store::audit::RightsInput;
+use limbeck_store::audit::{RightsInput, Waiver};
 use limbeck_store::identity::sha256_hex;
 use limbeck_student::export::CardScore;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::From;
 use crate::dossier::{Facts, LedgerState, Training, judge, ways};
 use crate::pipeline::{Finished, Pipeline, train};
-use crate::rights::{Looking, today};
+use crate::rights::today;
 use crate::sources::shown;
 
 impl Pipeline {
@@ -21,18 +21,12 @@ impl Pipeline {
         From {
             curated, trained, ..
         }: From<'_>,
+        exporting: &[Waiver],
         scores: Vec<CardScore>,
     ) -> anyhow::Result<Facts> {
         let registry = self.recipe.registry()?;
         let today = today();
-        // Only what is on this machine: everything that the student is made of was fetched before.
-        let looking = Looking {
-            recipe: &self.recipe,
-            registry: &registry,
-            cache: &self.cache.offline(),
-            progress: &self.progress,
-            today,
-        };
+        let looking = self.looking(&registry);
         let dataset = curated.outcome.dataset.as_str();
         let mut found = looking.held(&self.store, Some(dataset)).await?;
         found.prompts = self.store.prompt_licenses_of(dataset).await?;
@@ -46,9 +40,13 @@ impl Pipeline {
             weights: &found.weights,
             prompts: &found.prompts,
             texts: &found.texts,
+            tags: &found.tags,
             today,
         };
-        let (mut rights, mut ways) = (judge(&input), ways(&input));
+        let (mut rights, mut ways) = (
+            judge(&input, &self.recipe.audit_policy(today)),
+            ways(&input),
+        );
         for finding in &mut rights.findings {
             for teacher in self.recipe.teachers() {
                 let shown = shown(&teacher.model);
@@ -61,7 +59,12 @@ impl Pipeline {
         for licensed in found.weights.iter_mut().chain(&mut found.prompts) {
             licensed.name = shown(&licensed.name);
         }
+        let mut waivers = trained.outcome.waivers.clone();
+        waivers.extend(exporting.iter().cloned());
+        waivers.sort_by(|a, b| (&a.code, &a.about).cmp(&(&b.code, &b.about)));
+        waivers.dedup();
         Ok(Facts {
+            waivers,
             name: self.recipe.name().to_owned(),
             description: self.recipe.about().description.clone(),
             recipe_sha256: sha256_hex(self.recipe.text().as_bytes()),

@@ -9,6 +9,7 @@ use anyhow::Context;
 use limbeck_model::{MetadataValue, ModelFiles};
 use limbeck_store::NotedKind;
 use limbeck_store::attestation::{FileDigest, SIGNING_KEY};
+use limbeck_store::audit::Waiver;
 use limbeck_student::export::{CardFacts, CardScore, ExportError, ExportModel, Exported, export};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -37,6 +38,9 @@ const PROBES: usize = 12;
 pub struct Outcome {
     /// In the recipe's order.
     pub files: Vec<Exported>,
+    /// Those by which they were written although an audit denied it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
 }
 
 /// Raised when other documents go with the files, so that older exports are made anew.
@@ -71,7 +75,8 @@ impl Pipeline {
         let outcome = if let Some(outcome) = done {
             outcome
         } else {
-            let work = self.write_files(&dir, from);
+            let waivers = self.may_go_on("export", from.curated).await?;
+            let work = self.write_files(&dir, from, waivers);
             let seal = self.seal(&dir, from.curated, from.trained);
             self.recorded_then("export", &dir, work, seal).await?
         };
@@ -79,7 +84,12 @@ impl Pipeline {
         Ok(Finished { dir, outcome })
     }
 
-    async fn write_files(&self, dir: &StageDir, from: From<'_>) -> anyhow::Result<Outcome> {
+    async fn write_files(
+        &self,
+        dir: &StageDir,
+        from: From<'_>,
+        waivers: Vec<Waiver>,
+    ) -> anyhow::Result<Outcome> {
         let formats = &self.recipe.export()?.formats;
         let bar = self.progress.stage("export", None, "files");
         let files = ModelFiles::open(&from.trained.dir.join(train::STUDENT))?;
@@ -92,7 +102,9 @@ impl Pipeline {
             .evaluated
             .iter()
             .flat_map(|stage| &stage.outcome.suites);
-        let facts = self.facts(from, suites.flat_map(scores).collect()).await?;
+        let facts = self
+            .facts(from, &waivers, suites.flat_map(scores).collect())
+            .await?;
         let card = self.card_facts(&facts)?;
         let probes = self.probes().await?;
         let exported = tokio::task::block_in_place(|| {
@@ -122,10 +134,10 @@ impl Pipeline {
             "{} files, each loaded back and compared",
             files.len()
         ));
-        let made_from = json!({"model": from.trained.dir.hash()});
+        let made_from = json!({"model": from.trained.dir.hash(), "waivers": waivers});
         self.note_files(NotedKind::Export, dir, FILES, made_from)
             .await?;
-        Ok(Outcome { files })
+        Ok(Outcome { files, waivers })
     }
 
     /// Notes a model that was trained before there was a ledger, as adopted.
