@@ -42,6 +42,7 @@ fn exported_traces_are_described_for_loaders_of_data_sets() {
         project.limbeck().args(export).args(croissant)
     };
     export()
+        .args(["--output", "-"])
         .run()
         .fails_saying(["no file that could be described", "hint: name a file"]);
     export().args(["--output", "traces.jsonl"]).run().succeeds();
