@@ -200,7 +200,7 @@ fn proofs_that_are_cut_and_records_that_are_changed_do_not_hold() {
                     .as_array_mut()
                     .unwrap()
                     .pop(),
-            )
+            );
         },
         "hashes where",
     );

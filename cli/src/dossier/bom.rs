@@ -1,5 +1,7 @@
 //! The bill of materials: `CycloneDX` 1.6, the part of it that a distilled model needs.
 
+use std::fmt::Display;
+
 use limbeck_store::attestation::FileDigest;
 use limbeck_student::export::CardScore;
 use serde::Serialize;
@@ -242,7 +244,7 @@ fn sha256(digest: &str) -> Hash {
     }
 }
 
-fn property(name: &str, value: impl ToString) -> Property {
+fn property(name: &str, value: impl Display) -> Property {
     Property {
         name: name.to_owned(),
         value: value.to_string(),

@@ -15,7 +15,7 @@ use jiff::civil::Date;
 use limbeck_store::attestation::FileDigest;
 use limbeck_store::audit::{LicenseText, Licensed, Waiver};
 use limbeck_store::ledger::SecretKey;
-use limbeck_store::terms::{Declaration, Intent};
+use limbeck_store::terms::{Declaration, Intent, Use};
 use limbeck_student::export::CardScore;
 use serde_json::Value;
 
@@ -105,11 +105,7 @@ impl Facts {
 
     /// The names of what is meant to be done.
     pub fn uses(&self) -> Vec<&'static str> {
-        self.intent
-            .uses()
-            .into_iter()
-            .map(|usage| usage.name())
-            .collect()
+        self.intent.uses().into_iter().map(Use::name).collect()
     }
 
     /// The documents beside the model, by their names. `weights` are the files that hold it; statements are signed by

@@ -150,7 +150,7 @@ impl Way {
         let mut words = format!("{} ({})", self.provider, self.route);
         for (what, value) in [("plan", &self.plan), ("region", &self.region)] {
             if let Some(value) = value {
-                words.push_str(&format!(", {what} {value}"));
+                words.extend([", ", what, " ", value]);
             }
         }
         words

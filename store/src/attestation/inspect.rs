@@ -1,6 +1,7 @@
 //! Holding an exported folder against everything that goes with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use serde_json::Value;
 
@@ -100,9 +101,9 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    pub(super) fn wrong(&mut self, file: impl Into<String>, what: impl ToString) {
+    pub(super) fn wrong(&mut self, file: &str, what: impl Display) {
         self.wrong.push(Wrong {
-            file: file.into(),
+            file: file.to_owned(),
             what: what.to_string(),
         });
     }

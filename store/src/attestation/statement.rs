@@ -33,7 +33,7 @@ pub enum StatementError {
 pub struct Statement {
     /// Says that this is a statement, and of which version.
     #[serde(rename = "_type")]
-    statement: String,
+    kind: String,
     /// The files.
     pub subject: Vec<Subject>,
     /// What kind of thing is said, as a URI.
@@ -71,7 +71,7 @@ impl Statement {
             digest: [("sha256".to_owned(), file.sha256.clone())].into(),
         });
         Self {
-            statement: STATEMENT.to_owned(),
+            kind: STATEMENT.to_owned(),
             subject: subject.collect(),
             predicate_type: predicate_type.to_owned(),
             predicate,
@@ -94,8 +94,8 @@ impl Statement {
             return Err(StatementError::Payload(envelope.payload_type.clone()));
         }
         let statement: Self = serde_json::from_slice(&envelope.payload()?)?;
-        if statement.statement != STATEMENT {
-            return Err(StatementError::Type(statement.statement));
+        if statement.kind != STATEMENT {
+            return Err(StatementError::Type(statement.kind));
         }
         Ok(statement)
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use limbeck_store::attestation::{CHECKPOINT, LEDGER, SIGNATURE, SIGNING_KEY, sign_model};
+use limbeck_store::ledger::SecretKey;
 
 use super::FILES;
 use crate::pipeline::{Finished, Pipeline, StageDir, curate, train, write_whole};
@@ -25,7 +26,7 @@ impl Pipeline {
             ("dataset", &curated.outcome.dataset),
             ("curation", curated.dir.hash()),
         ];
-        let key = self.signer.as_ref().map(|key| key.public());
+        let key = self.signer.as_ref().map(SecretKey::public);
         let evidence = self.store.ledger_evidence(&subjects, key.as_ref()).await?;
         let (checkpoint, evidence) = evidence
             .context("the ledger has no record of the export, the model or what it learned from")?;
