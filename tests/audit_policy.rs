@@ -178,6 +178,14 @@ fn training_is_refused_until_somebody_declares_or_waives_and_what_is_made_says_s
         assert_eq!(outcome["waivers"][0]["reviewer"], "R. Viewer", "{stage}");
         assert_eq!(outcome["waivers"][0]["code"], "terms::declaration-missing");
     }
+    let card = std::fs::read_to_string(project.work("export/README.md")).unwrap();
+    for said in [
+        "came to `needs_declaration`",
+        "What was denied, and went on by a person's word:",
+        "the contract is being signed (R. Viewer)",
+    ] {
+        assert!(card.contains(said), "no `{said}` in\n{card}");
+    }
     let notes = project.report()["notes"].to_string();
     assert!(
         notes.contains("R. Viewer waived it until 9999-01-01"),

@@ -38,6 +38,7 @@ const COMMANDS: [&str; 36] = [
     "keys",
     "keys new",
     "keys show",
+    "verify",
     "chat",
     "bench",
     "bench decode",

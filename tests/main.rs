@@ -60,3 +60,4 @@ mod sharing;
 mod support;
 mod terms;
 mod traces;
+mod verify;

@@ -11,6 +11,7 @@ use crate::commands::teachers::TeachersArgs;
 use crate::commands::terms::TermsArgs;
 use crate::commands::traces::export::ExportArgs;
 use crate::commands::traces::import::ImportArgs;
+use crate::commands::verify::VerifyArgs;
 use crate::progress::ProgressChoice;
 
 /// Distils the answers of a teacher model into a small one that runs on the device.
@@ -91,8 +92,13 @@ pub enum Command {
     Terms(TermsArgs),
     /// Look at the answers in the store, bring others in by file, or write them to one
     Traces(TracesArgs),
-    /// The key that signs the ledger's checkpoints
+    /// The keys that sign the ledger's checkpoints and exported models
     Keys(KeysArgs),
+    /// Check an exported folder against what goes with it, with nothing else at hand
+    #[command(
+        after_help = "Examples:\n  limbeck verify runs/support-sentiment/export\n  limbeck verify export --key \"$(cat trusted.key)\" --checkpoint kept-elsewhere.txt\n\nExit codes: 0 all is well; 1 something is wrong, and is named; 2 it could not be told"
+    )]
+    Verify(VerifyArgs),
     /// Find what one who answers for the data must know; exit code: the sum of terms 1, licences 2, provenance 4,
     /// integrity 8, conduct 16 and privacy 32 where one denies something, 64 if it cannot look
     #[command(
@@ -239,7 +245,7 @@ pub enum TracesCommand {
     Import(ImportArgs),
     /// Write answers with their verdicts and receipts for other programs
     #[command(
-        after_help = "Examples:\n  limbeck traces export --workdir runs/support-sentiment --kept | head -1 | jq .messages\n  limbeck traces export --workdir runs/support-sentiment --format parquet --output traces.parquet"
+        after_help = "Examples:\n  limbeck traces export --workdir runs/support-sentiment --kept | head -1 | jq .messages\n  limbeck traces export --workdir runs/support-sentiment --format parquet --output traces.parquet --croissant croissant.json --license cc0-1.0"
     )]
     Export(ExportArgs),
     /// Take an answer out of the store for good; that it was there, and the reason, stay in the ledger
@@ -286,9 +292,12 @@ pub enum KeysCommand {
     New,
     /// Print the public half of the key, which an audit takes as the one to trust
     #[command(
-        after_help = "Examples:\n  limbeck keys show > limbeck.vkey\n  limbeck keys show --workdir runs/support-sentiment"
+        after_help = "Examples:\n  limbeck keys show > limbeck.vkey\n  limbeck keys show --workdir runs/support-sentiment\n  limbeck keys show --model > model.pub"
     )]
     Show {
+        /// The key that signs exported models instead, in the form (PEM) that other tools take
+        #[arg(long, conflicts_with = "workdir")]
+        model: bool,
         /// Name the key as the checkpoints of this work folder do, for other programs that verify signed notes
         #[arg(long, value_name = "DIR")]
         workdir: Option<PathBuf>,

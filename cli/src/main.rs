@@ -6,10 +6,13 @@
 
 mod args;
 mod commands;
+mod digests;
+mod dossier;
 mod exit_status;
 mod import;
 mod interrupt;
 mod ledger_key;
+mod model_key;
 mod pipeline;
 mod printer;
 mod progress;
@@ -31,7 +34,7 @@ use clap::Parser;
 use args::{Cli, Command};
 use commands::stage::Manner;
 use commands::{
-    audit, bench, chat, completions, init, keys, probe, stage, teachers, terms, traces,
+    audit, bench, chat, completions, init, keys, probe, stage, teachers, terms, traces, verify,
 };
 use exit_status::ExitStatus;
 use pipeline::Stage;
@@ -78,6 +81,7 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
             return teachers::run(&args.command, &cli.global, printer, progress).await;
         }
         Command::Terms(args) => return terms::run(&args.command, &cli.global, printer).await,
+        Command::Verify(args) => return tokio::task::block_in_place(|| verify::run(args, printer)),
         Command::Keys(args) => return keys::run(&args.command, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
         Command::Audit(args) => return Ok(audit::run(args, &cli.global, printer).await),

@@ -29,7 +29,9 @@ pub use generate::{
     text_before_stop,
 };
 pub use gguf::{GgufDescription, GgufFile, GgufKind, MetadataArray, MetadataValue, write_gguf};
-pub use hugging_face::{SafetensorsFile, write_hugging_face_folder, write_safetensors};
+pub use hugging_face::{
+    SafetensorsFile, write_described_folder, write_hugging_face_folder, write_safetensors,
+};
 pub use kernels::allocator::FreedMemoryKept;
 pub use model_files::ModelFiles;
 pub use precision::Precision;

@@ -9,6 +9,8 @@
 //! - [`ledger`]: the log in which nothing can be changed without being seen;
 //! - [`redact`]: personal data and secrets replaced by placeholders;
 //! - [`audit`]: what one who answers for the data must know.
+//! - [`audit`]: what one who answers for the data must know;
+//! - [`attestation`]: what goes with an exported model, for who has nothing else.
 //!
 //! Invariants:
 //! - No HTTP and no tensors here, and no SQL elsewhere.
@@ -26,6 +28,7 @@
     )
 )]
 
+pub mod attestation;
 pub mod audit;
 pub mod codec;
 pub mod curate;

@@ -13,3 +13,4 @@ pub mod stage;
 pub mod teachers;
 pub mod terms;
 pub mod traces;
+pub mod verify;

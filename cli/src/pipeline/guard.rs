@@ -75,7 +75,7 @@ impl Pipeline {
         self.judge_findings("train", findings, &more).map(drop)
     }
 
-    fn looking<'a>(&'a self, registry: &'a Registry) -> Looking<'a> {
+    pub(super) fn looking<'a>(&'a self, registry: &'a Registry) -> Looking<'a> {
         Looking {
             recipe: &self.recipe,
             registry,

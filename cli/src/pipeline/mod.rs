@@ -26,6 +26,7 @@ pub mod workdir;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use limbeck_store::ledger::SecretKey;
 use limbeck_store::redact::Redactor;
 use limbeck_store::{RunStatus, Store};
 use serde::Serialize;
@@ -95,6 +96,8 @@ pub struct Pipeline {
     work: Workdir,
     store: Store,
     redactor: Redactor,
+    /// Signs the ledger, and what is said of what is in it.
+    signer: Option<SecretKey>,
     cache: Cache,
     printer: Printer,
     progress: Progress,
@@ -157,7 +160,7 @@ impl Pipeline {
         };
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
-        ledger_key::sign_with_it(&store, &at.printer).await?;
+        let signer = ledger_key::sign_with_it(&store, &at.printer).await?;
         store.tell_terms(recipe.registry()?);
         Ok(Self {
             recipe,
@@ -165,6 +168,7 @@ impl Pipeline {
             work,
             store,
             redactor,
+            signer,
             cache: at.cache,
             printer: at.printer,
             progress: at.progress,
@@ -226,7 +230,12 @@ impl Pipeline {
         if until < Stage::Export {
             return Ok(());
         }
-        let exported = self.export(&curated, &trained, evaluated.as_ref()).await?;
+        let from = export::From {
+            curated: &curated,
+            trained: &trained,
+            evaluated: evaluated.as_ref(),
+        };
+        let exported = self.export(from).await?;
         outcomes.export = Some(exported.outcome);
         Ok(())
     }
@@ -252,6 +261,18 @@ impl Pipeline {
         dir: &StageDir,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
+        self.recorded_then(name, dir, work, std::future::ready(Ok(())))
+            .await
+    }
+
+    /// The same, with work that comes after the last entry and before the stage is marked as done.
+    async fn recorded_then<T: Serialize>(
+        &self,
+        name: &'static str,
+        dir: &StageDir,
+        work: impl Future<Output = anyhow::Result<T>>,
+        after: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<T> {
         if self.options.only_look {
             return Err(NotDone.into());
         }
@@ -274,6 +295,9 @@ impl Pipeline {
         // The outcome last: an audit asks for the run behind each, also of a process that was killed in between.
         self.store.finish_run(id, status, &summary).await?;
         if let Ok(outcome) = &result {
+            after
+                .await
+                .with_context(|| format!("the stage `{name}` did not end well"))?;
             dir.finish(outcome)?;
         }
         result

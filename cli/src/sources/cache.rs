@@ -56,6 +56,7 @@ impl Cache {
     }
 
     /// The same cache, from which nothing is downloaded.
+    #[must_use]
     pub fn offline(&self) -> Self {
         Self {
             offline: true,

@@ -64,8 +64,23 @@ impl Store {
 
     /// Where all prompts came from, with the licences that they are declared to be under.
     pub async fn prompt_licenses(&self) -> Result<Vec<Licensed>, StoreError> {
+        self.prompt_licenses_in(None).await
+    }
+
+    /// The same for the prompts whose answers a dataset is made of.
+    pub async fn prompt_licenses_of(&self, dataset: &str) -> Result<Vec<Licensed>, StoreError> {
+        self.prompt_licenses_in(Some(dataset)).await
+    }
+
+    async fn prompt_licenses_in(&self, dataset: Option<&str>) -> Result<Vec<Licensed>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT source AS "source!", license FROM prompts GROUP BY source, license ORDER BY source, license"#
+            r#"SELECT source AS "source!", license FROM prompts
+               WHERE ?1 IS NULL OR id IN (
+                   SELECT prompt_id FROM traces
+                   JOIN dataset_traces ON dataset_traces.trace_id = traces.id
+                   JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1)
+               GROUP BY source, license ORDER BY source, license"#,
+            dataset,
         )
         .fetch_all(self.pool())
         .await

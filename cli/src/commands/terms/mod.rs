@@ -20,7 +20,7 @@ use crate::printer::{Printer, WithHint};
 use crate::recipe::{Recipe, nearest};
 
 /// Said wherever terms are.
-pub(super) const NOTICE: &str =
+pub(crate) const NOTICE: &str =
     "A reading of public texts by the makers of Limbeck, not legal advice.";
 
 /// Arguments of `terms`.

@@ -1,6 +1,7 @@
 //! `limbeck traces`: what is in the store, and what goes in and out by file.
 
-pub mod erase;
+mod croissant;
+mod erase;
 pub mod export;
 pub mod import;
 
