@@ -68,13 +68,12 @@ impl<'a> Rights<'a> {
             tags: &self.materials.tags,
             today: today(),
         };
-        let mut findings = match area {
-            Area::Terms => audit::terms(&input),
-            _ => {
-                let mut licences = audit::licences(&input);
-                licences.extend(self.materials.findings.iter().cloned());
-                licences
-            }
+        let mut findings = if area == Area::Terms {
+            audit::terms(&input)
+        } else {
+            let mut licences = audit::licences(&input);
+            licences.extend(self.materials.findings.iter().cloned());
+            licences
         };
         if self.is_foreign_copy {
             findings.insert(0, foreign_copy(area));
