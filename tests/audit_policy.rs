@@ -191,11 +191,11 @@ fn training_is_refused_until_somebody_declares_or_waives_and_what_is_made_says_s
         notes.contains("R. Viewer waived it until 9999-01-01"),
         "{notes}"
     );
-    let noted = Sql::open(&project.work("limbeck.db")).number(
+    let counted = Sql::open(&project.work("limbeck.db")).number(
         "SELECT count(*) FROM ledger_leaves WHERE kind IN ('model', 'export')
              AND json_extract(record, '$.waivers[0].reviewer') = 'R. Viewer'",
     );
-    assert_eq!(noted, 2, "model and export in the ledger");
+    assert_eq!(counted, 2, "model and export in the ledger");
     // The audit itself is not waived.
     let findings = found(&project, "terms", 1);
     assert_eq!(codes(&findings)[0], "deny terms::declaration-missing");
