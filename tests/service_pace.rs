@@ -8,7 +8,7 @@ use crate::support::fault_server::{Seen, Step, answer_body, response};
 use crate::support::service::{answer_to, with_key};
 use crate::support::{Service, wait_until};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const REQUESTS_PER_MINUTE: usize = 600;
 const TOKENS_PER_MINUTE: u64 = 60_000;
 /// So many of each request that both limits are reached at once.
