@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 37] = [
     "",
     "init",
     "run",
@@ -29,13 +29,21 @@ const COMMANDS: [&str; 29] = [
     "traces erase",
     "teachers",
     "teachers check",
+    "teachers batches",
+    "terms",
+    "terms list",
+    "terms show",
+    "terms check",
+    "terms add",
     "keys",
     "keys new",
     "keys show",
+    "verify",
     "chat",
     "bench",
     "bench decode",
     "bench requests",
+    "bench train",
     "bench ledger",
     "probe",
     "completions",

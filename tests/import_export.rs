@@ -1,6 +1,9 @@
 //! `limbeck traces import` and `limbeck traces export`: answers from elsewhere come in once, and go out as they came.
 
+use std::fs;
+
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::support::{Limbeck, Project};
 
@@ -27,6 +30,44 @@ fn import(project: &Project, file: &str) -> Limbeck {
         ])
         .args(DECLARED)
         .arg("--json")
+}
+
+#[test]
+fn exported_traces_are_described_for_loaders_of_data_sets() {
+    let project = Project::choices(6);
+    project.stage("harvest").run().succeeds();
+    let export = || {
+        let export = ["traces", "export", "--workdir", "work"];
+        let croissant = ["--croissant", "croissant.json", "--license", "cc0-1.0"];
+        project.limbeck().args(export).args(croissant)
+    };
+    export()
+        .args(["--output", "-"])
+        .run()
+        .fails_saying(["no file that could be described", "hint: name a file"]);
+    export().args(["--output", "traces.jsonl"]).run().succeeds();
+    let text = fs::read_to_string(project.path().join("croissant.json")).unwrap();
+    let described: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(described["license"], "cc0-1.0");
+    assert_eq!(described["name"], "tiny");
+    let file = &described["distribution"][0];
+    let bytes = fs::read(project.path().join("traces.jsonl")).unwrap();
+    assert_eq!(file["sha256"], hex::encode(Sha256::digest(&bytes)));
+    assert_eq!(file["contentUrl"], "traces.jsonl");
+    let row = bytes.split(|byte| *byte == b'\n').next().unwrap();
+    let row: Value = serde_json::from_slice(row).unwrap();
+    for field in described["recordSet"][0]["field"].as_array().unwrap() {
+        let column = field["source"]["extract"]["column"].as_str().unwrap();
+        assert!(row.get(column).is_some(), "no `{column}` in {row}");
+    }
+    assert_eq!(
+        described["rai:dataCollection"]
+            .as_str()
+            .unwrap()
+            .split(", on")
+            .next(),
+        Some("6 answers of tiny-teacher.gguf by way of local (in-process)")
+    );
 }
 
 fn export(project: &Project) -> Limbeck {

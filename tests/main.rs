@@ -5,10 +5,17 @@
 //! - `bad_recipe`, `bad_model`, `bad_store`, `bad_disk`: wrong input ends with code 2 and says what is wrong
 //! - `prompts`: which prompts a harvest makes of a source, and in which order
 //! - `sharing`: several processes on one work folder or one cache
-//! - `cli`, `progress`, `traces`, `chat`: what each command prints
+//! - `cli`, `progress`, `traces`, `chat`, `bench_train`: what each command prints
+//! - `audit`: its exit codes; `audit_forms`: JSON, SARIF and `JUnit`; `audit_policy`: what a recipe says about findings,
+//!   and what training and export refuse; `audit_rights`: terms and licences of what a store holds;
+//!   `audit_provenance`: a work folder tampered with in every way that it has a code for
+//! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
+//! - `redact`: personal data replaced before anything is asked or learned
 //! - `hostile`: text of a teacher that means harm
-//! - `service`, `service_faults`, `service_kill`, `service_input`: a teacher over HTTP, by a server that misbehaves
+//! - `service`, `service_faults`, `service_waits`, `service_kill`, `service_input`: a teacher over HTTP, by a server that
+//!   misbehaves; `service_pace`: five minutes by the clock
+//! - `batch`: a teacher that is asked in batches
 //! - `ledger`: the key, and what a run leaves in the ledger
 //! - `support`: what they are written in
 //!
@@ -21,10 +28,16 @@
 )]
 
 mod audit;
+mod audit_forms;
+mod audit_policy;
+mod audit_provenance;
+mod audit_rights;
 mod bad_disk;
 mod bad_model;
 mod bad_recipe;
 mod bad_store;
+mod batch;
+mod bench_train;
 mod chat;
 mod cli;
 mod hostile;
@@ -36,12 +49,17 @@ mod kill;
 mod ledger;
 mod progress;
 mod prompts;
+mod redact;
 mod road;
 mod service;
 mod service_faults;
 mod service_input;
 mod service_kill;
+mod service_pace;
+mod service_waits;
 #[cfg(unix)]
 mod sharing;
 mod support;
+mod terms;
 mod traces;
+mod verify;

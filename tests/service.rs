@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::fault_server::error;
+use serde_json::json;
+
+use crate::support::fault_server::{Step, answer_body, error, response};
 use crate::support::service::{good, number_of, with_key};
+use crate::support::store::Sql;
 use crate::support::{Finished, KEY, Service};
 
 #[test]
@@ -43,6 +46,63 @@ fn failures_are_asked_again_when_that_is_wanted() {
     again.run().succeeds();
     assert_eq!(service.count(), 4 + 3 + 1);
     assert_eq!(project.report()["harvest"]["traces"], 5);
+}
+
+/// An answer of these tokens, each with its alternatives, of which the first was drawn.
+fn spelled(places: &[&[(&str, f64)]]) -> Vec<Step> {
+    let told = |(text, value): &(&str, f64)| json!({"token": text, "bytes": text.as_bytes(), "logprob": value});
+    let tokens = places.iter().map(|place| {
+        let mut token = told(&place[0]);
+        token["top_logprobs"] = place.iter().map(told).collect();
+        token
+    });
+    let text: String = places.iter().map(|place| place[0].0).collect();
+    let mut body = answer_body(&text);
+    body["choices"][0]["logprobs"] = json!({"content": tokens.collect::<Vec<_>>()});
+    response(200, &[], body.to_string().as_bytes())
+}
+
+#[test]
+fn a_label_keeps_its_distribution_and_the_tokens_that_it_was_read_from() {
+    let service = Service::start(|seen| {
+        assert_eq!(seen.body["top_logprobs"], 20, "as many as there are");
+        spelled(&[
+            &[("Very", -0.1), ("very", -2.5), ("No", -6.0)],
+            &[(" bad", -0.3), (" good", -1.4), ("!", -5.0)],
+        ])
+    });
+    let project = service.project(3);
+    project.edit(
+        "sampling = { temperature = 1.0, max_tokens = 20 }",
+        "choices = [\"very good\", \"very bad\"]",
+    );
+    with_key(&project, "harvest").run().succeeds();
+    let mut sql = Sql::open(&project.work("limbeck.db"));
+    let kept = sql.texts::<3>(
+        "SELECT text, finish_reason, hex(choice_log_probabilities) FROM traces GROUP BY 1, 2, 3",
+    );
+    let [[text, finish, told]] = &kept[..] else {
+        panic!("the same three times: {kept:?}");
+    };
+    assert_eq!([text.as_str(), finish], ["very bad", "choice"]);
+    let bytes = hex::decode(told).unwrap();
+    let told: Vec<f32> = bytes
+        .chunks_exact(4)
+        .map(|four| f32::from_le_bytes(four.try_into().unwrap()))
+        .collect();
+    for (told, expected) in told.iter().zip([-0.1 - 1.4, -0.1 - 0.3]) {
+        assert!(
+            (told - expected).abs() < 1e-4,
+            "{told} instead of {expected}"
+        );
+    }
+    let tokens =
+        sql.number("SELECT count(*) FROM token_log_probabilities WHERE vocabulary IS NOT NULL");
+    assert_eq!(tokens, 3, "the tokens are kept as they came");
+    // How sure the teacher was is in the distribution; the tokens may spell another choice.
+    let means = sql.number("SELECT count(mean_log_probability) FROM traces");
+    assert_eq!(means, 0);
+    sql.close();
 }
 
 /// Checks every file below `folder`.
@@ -115,7 +175,6 @@ fn an_authentication_that_fails_stops_at_once_without_telling_the_key() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_key_is_not_in_the_process_list_nor_in_a_crash() {
-    use crate::support::fault_server::Step;
     let service = Service::start(|_| vec![Step::Stall]);
     let project = service.project(4);
     project.edit("first_byte_s = 0.3", "first_byte_s = 60.0");

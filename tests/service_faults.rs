@@ -207,19 +207,32 @@ fn faults_that_stay_are_among_the_failures() {
 }
 
 #[test]
-fn a_redirect_is_not_followed_and_ends_the_harvest() {
-    let service = Service::start(|_| {
-        let target = "http://127.0.0.1:1/v1?token=secret";
-        response(307, &[("location", target)], b"")
-    });
+fn a_redirect_is_not_followed_and_is_the_matter_of_one_question() {
+    let for_now: Script = |_| response(307, &[("location", "/login")], b"");
+    assert_got_over("307", for_now, "redirected");
+    assert_recorded("307", for_now, "redirected", ATTEMPTS);
+    let for_good: Script = |_| response(308, &[("location", "/login")], b"");
+    assert_recorded("308", for_good, "redirected", 1);
+}
+
+#[test]
+fn an_address_that_leads_every_question_elsewhere_ends_the_harvest() {
+    // Where it leads to must never be asked: the key would be sent there.
+    let other = Service::start(good);
+    let target = format!("{}?token=secret", other.base_url());
+    let service = Service::start(move |_| response(301, &[("location", &target)], b""));
     let project = service.project(PROMPTS);
     let harvest = with_key(&project, "harvest").run().fails_saying([
-        "redirected to `http://127.0.0.1:1/v1`, which is not followed",
-        "hint: look at `model` and `base_url`",
+        &format!(
+            "redirected to `{}`, which is not followed",
+            other.base_url()
+        ),
+        "hint: the key goes nowhere but to `base_url`",
     ]);
+    assert_eq!(other.count(), 0, "a redirect was followed");
     assert!(!harvest.stderr.contains("secret"), "{}", harvest.stderr);
     let mut sql = Sql::open(&project.work("limbeck.db"));
-    let noted = sql.number("SELECT count(*) FROM attempts WHERE failure_kind = 'not-found'");
+    let noted = sql.number("SELECT count(*) FROM attempts WHERE failure_kind = 'redirected'");
     assert_eq!(noted as usize, service.count());
     sql.close();
 }
@@ -325,32 +338,4 @@ fn what_is_taken_back_is_kept_and_marked() {
     sql.close();
     let one = ["filtered".to_owned(), "I will tell you".to_owned()];
     assert_eq!(said, [one.clone(), one]);
-}
-
-/// The first question is refused, with `steps`; nothing may come sooner than a second after it.
-fn assert_waits(name: &str, steps: Script) {
-    let harvested = with_fault(name, steps, true, false);
-    assert_eq!(harvested.answers.len(), PROMPTS, "{name}");
-    for number in [0, 3] {
-        let question = format!("question {number}");
-        let times: Vec<_> = harvested
-            .seen
-            .iter()
-            .filter(|seen| seen.prompt == question)
-            .map(|seen| seen.at)
-            .collect();
-        let waited = times[1] - times[0];
-        assert!(waited >= Duration::from_secs(1), "{name}: only {waited:?}");
-    }
-    harvested.sql.close();
-}
-
-#[test]
-fn a_wait_that_the_service_asks_for_is_kept() {
-    assert_waits("429", |_| {
-        error(429, &[("retry-after", "1")], "rate_limit_exceeded")
-    });
-    assert_waits("in an answer of status 200", |_| {
-        error(200, &[("retry-after", "1")], "rate_limit_exceeded")
-    });
 }

@@ -161,6 +161,13 @@ fn one_answer_is_a_page() {
             Some(field @ ("trace" | "prompt" | "recorded" | "choices")) => format!("{field} …\n"),
             Some("teacher") => "teacher …\n".to_owned(),
             Some("negative" | "positive") => "  (answer)\n".to_owned(),
+            Some(
+                field @ ("model:" | "model_sha256:" | "request_sha256:" | "response_sha256:"
+                | "terms:" | "limbeck_version:"),
+            ) => {
+                let (_, ground) = line.rsplit_once(' ').unwrap();
+                format!("  {field} … {ground}\n")
+            }
             _ => format!("{line}\n"),
         })
         .collect();
@@ -176,6 +183,18 @@ fn one_answer_is_a_page() {
         choices …
         verdict   evaluation-overlap keeps: in no evaluation suite
 
+        receipt
+          provider: local (declared)
+          model: … (declared)
+          model_sha256: … (computed)
+          route: in-process (observed)
+          license: mit (declared)
+          terms: … (computed)
+          limits: {"concurrent":8,"requests_per_minute":null} (declared)
+          request_sha256: … (computed)
+          response_sha256: … (computed)
+          limbeck_version: … (observed)
+
         asked
           Message: the bus was late
           Sentiment:
@@ -186,8 +205,13 @@ fn one_answer_is_a_page() {
     .assert_eq(&page);
 
     let json = show(id).args(["--json"]).run().succeeds().json();
+    assert_eq!(json["grounds"]["model"], "declared");
+    assert_eq!(json["receipt"]["terms"][0]["id"], "MIT");
     let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["record", "receipt", "attempts", "verdicts"]);
+    assert_eq!(
+        keys,
+        ["record", "receipt", "attempts", "verdicts", "grounds"]
+    );
     assert_eq!(json["record"]["id"], id);
     assert_eq!(
         json["record"]["choice_log_probabilities"]

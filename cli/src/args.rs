@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
+use crate::commands::bench::args::BenchArgs;
 use crate::commands::chat::ChatArgs;
+use crate::commands::teachers::TeachersArgs;
+use crate::commands::terms::TermsArgs;
 use crate::commands::traces::export::ExportArgs;
 use crate::commands::traces::import::ImportArgs;
+use crate::commands::verify::VerifyArgs;
 use crate::progress::ProgressChoice;
 
 /// Distils the answers of a teacher model into a small one that runs on the device.
@@ -64,7 +68,7 @@ pub enum Command {
     Run(RunArgs),
     /// Ask the teachers and keep the answers
     #[command(
-        after_help = "Examples:\n  limbeck harvest recipe.toml --dry-run\n  limbeck harvest recipe.toml --retry-failed policy"
+        after_help = "Examples:\n  limbeck harvest recipe.toml --dry-run\n  limbeck harvest recipe.toml --no-wait\n  limbeck harvest recipe.toml --retry-failed policy"
     )]
     Harvest(HarvestArgs),
     /// Judge the answers and choose those that the student learns from
@@ -84,14 +88,21 @@ pub enum Command {
     Report(StageArgs),
     /// Look at the teachers of a recipe
     Teachers(TeachersArgs),
+    /// What the terms of services and the licences of weights and data say, and what follows for a recipe
+    Terms(TermsArgs),
     /// Look at the answers in the store, bring others in by file, or write them to one
     Traces(TracesArgs),
-    /// The key that signs the ledger's checkpoints
+    /// The keys that sign the ledger's checkpoints and exported models
     Keys(KeysArgs),
-    /// Find what one who answers for the data must know; exit code: the sum of integrity 8, conduct 16 and privacy 32
-    /// where one denies something, 64 if it cannot look
+    /// Check an exported folder against what goes with it, with nothing else at hand
     #[command(
-        after_help = "Examples:\n  limbeck audit --workdir runs/support-sentiment\n  limbeck audit integrity --workdir runs/mine --key KEY --checkpoint kept-elsewhere.txt"
+        after_help = "Examples:\n  limbeck verify runs/support-sentiment/export\n  limbeck verify export --key \"$(cat trusted.key)\" --checkpoint kept-elsewhere.txt\n\nExit codes: 0 all is well; 1 something is wrong, and is named; 2 it could not be told"
+    )]
+    Verify(VerifyArgs),
+    /// Find what one who answers for the data must know; exit code: the sum of terms 1, licences 2, provenance 4,
+    /// integrity 8, conduct 16 and privacy 32 where one denies something, 64 if it cannot look
+    #[command(
+        after_help = "Examples:\n  limbeck audit runs/support-sentiment\n  limbeck audit terms licences recipes/support-sentiment/recipe.toml --intent release-model\n  limbeck audit integrity runs/mine --key KEY --checkpoint kept-elsewhere.txt\n  limbeck audit provenance runs/mine/export"
     )]
     Audit(AuditArgs),
     /// Talk to a student or a teacher
@@ -168,28 +179,10 @@ pub struct HarvestArgs {
     /// several times (`limbeck traces failures` shows the kinds)
     #[arg(long, value_name = "KIND")]
     pub retry_failed: Vec<String>,
-}
-
-/// Arguments of `teachers`.
-#[derive(Debug, Args)]
-pub struct TeachersArgs {
-    /// What to do with the teachers
-    #[command(subcommand)]
-    pub command: TeachersCommand,
-}
-
-/// The commands of `teachers`.
-#[derive(Debug, Subcommand)]
-pub enum TeachersCommand {
-    /// Send one tiny request to each teacher and say what came back
-    #[command(after_help = "Example:\n  limbeck teachers check recipe.toml")]
-    Check {
-        /// The recipe
-        recipe: PathBuf,
-        /// JSON lines instead of text
-        #[arg(long)]
-        json: bool,
-    },
+    /// Hand over what is asked in batches, collect what has ended, and do not wait for the rest; ends with 75 while
+    /// something is left
+    #[arg(long, conflicts_with = "dry_run")]
+    pub no_wait: bool,
 }
 
 /// Arguments of `traces`.
@@ -252,7 +245,7 @@ pub enum TracesCommand {
     Import(ImportArgs),
     /// Write answers with their verdicts and receipts for other programs
     #[command(
-        after_help = "Examples:\n  limbeck traces export --workdir runs/support-sentiment --kept | head -1 | jq .messages\n  limbeck traces export --workdir runs/support-sentiment --format parquet --output traces.parquet"
+        after_help = "Examples:\n  limbeck traces export --workdir runs/support-sentiment --kept | head -1 | jq .messages\n  limbeck traces export --workdir runs/support-sentiment --format parquet --output traces.parquet --croissant croissant.json --license cc0-1.0"
     )]
     Export(ExportArgs),
     /// Take an answer out of the store for good; that it was there, and the reason, stay in the ledger
@@ -299,89 +292,16 @@ pub enum KeysCommand {
     New,
     /// Print the public half of the key, which an audit takes as the one to trust
     #[command(
-        after_help = "Examples:\n  limbeck keys show > limbeck.vkey\n  limbeck keys show --workdir runs/support-sentiment"
+        after_help = "Examples:\n  limbeck keys show > limbeck.vkey\n  limbeck keys show --workdir runs/support-sentiment\n  limbeck keys show --model > model.pub"
     )]
     Show {
+        /// The key that signs exported models instead, in the form (PEM) that other tools take
+        #[arg(long, conflicts_with = "workdir")]
+        model: bool,
         /// Name the key as the checkpoints of this work folder do, for other programs that verify signed notes
         #[arg(long, value_name = "DIR")]
         workdir: Option<PathBuf>,
     },
-}
-
-/// Arguments of `bench`.
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// What to measure
-    #[command(subcommand)]
-    pub command: BenchCommand,
-}
-
-/// The commands of `bench`.
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// Prompt processing and decoding of a model, in tokens a second
-    #[command(after_help = "Example:\n  limbeck bench decode model.gguf --sequences 32")]
-    Decode(BenchDecodeArgs),
-    /// A model that answers requests and does nothing else: requests a second and memory
-    #[command(
-        after_help = "Example:\n  limbeck bench requests runs/support-sentiment/student --requests requests.jsonl --choice positive --choice negative"
-    )]
-    Requests(BenchRequestsArgs),
-    /// The ledger of a store: records appended, proven and audited
-    #[command(after_help = "Example:\n  limbeck bench ledger --entries 1000000 --json")]
-    Ledger(BenchLedgerArgs),
-}
-
-/// Arguments of `bench decode`.
-#[derive(Debug, Args)]
-pub struct BenchDecodeArgs {
-    /// A GGUF file or a Hugging Face folder
-    pub model: PathBuf,
-    /// Sequences decoded at once
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub sequences: u16,
-    /// Tokens of each prompt
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
-    pub prompt: u16,
-    /// Tokens decoded after it
-    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
-    pub new: u16,
-    /// JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `bench ledger`.
-#[derive(Debug, Args)]
-pub struct BenchLedgerArgs {
-    /// Records in all; the store is made in the folder for temporary files and goes away
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(2..))]
-    pub entries: u64,
-    /// JSON instead of text
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `bench requests`.
-#[derive(Debug, Args)]
-pub struct BenchRequestsArgs {
-    /// A GGUF file or a Hugging Face folder
-    pub model: PathBuf,
-    /// JSON lines, each with an `input` that is rendered by the model's chat template
-    #[arg(long, value_name = "FILE")]
-    pub requests: PathBuf,
-    /// One of the answers to choose from; without any, answers are written
-    #[arg(long, value_name = "TEXT")]
-    pub choice: Vec<String>,
-    /// The most tokens of an answer that is written
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    pub max_tokens: u16,
-    /// Requests answered at once
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub concurrent: u16,
-    /// JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `probe`.

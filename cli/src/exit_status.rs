@@ -11,6 +11,9 @@ pub enum ExitStatus {
     CheckFailed,
     /// Wrong use, or an error that kept the work from being done.
     Error,
+    /// Requests are with a service in batches, or were not worked on there: the same command goes on later. The number
+    /// is that of `sysexits.h` for a temporary failure.
+    Unfinished,
     /// The audit looked; the bits of the areas in which it denies something.
     Audited(u8),
     /// The audit could not look.
@@ -26,6 +29,7 @@ impl ExitStatus {
             Self::Success => 0,
             Self::CheckFailed => 1,
             Self::Error => 2,
+            Self::Unfinished => 75,
             Self::Audited(bits) => bits,
             Self::NotEvaluated => 64,
             Self::Interrupted => 130,
@@ -49,11 +53,12 @@ mod tests {
             ExitStatus::Success,
             ExitStatus::CheckFailed,
             ExitStatus::Error,
+            ExitStatus::Unfinished,
             ExitStatus::Interrupted,
             ExitStatus::Audited(48),
             ExitStatus::NotEvaluated,
         ]
         .map(ExitStatus::code);
-        assert_eq!(codes, [0, 1, 2, 130, 48, 64]);
+        assert_eq!(codes, [0, 1, 2, 75, 130, 48, 64]);
     }
 }

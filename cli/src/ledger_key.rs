@@ -15,6 +15,8 @@ const KEY_VARIABLE: &str = "LIMBECK_LEDGER_KEY";
 /// The variable that names another configuration folder.
 const FOLDER_VARIABLE: &str = "LIMBECK_CONFIG_DIR";
 const FILE: &str = "ledger.key";
+/// What a key's file is called until it is whole.
+const BESIDE: &str = ".limbeck-key";
 /// What a key is called until a log's name is put in its place.
 const NAME: &str = "limbeck";
 
@@ -32,10 +34,11 @@ pub enum Origin {
 /// Lets the store's checkpoints be signed, by a key that is made where there is none.
 ///
 /// A key that is not readable is an error. Where none can be kept, checkpoints stay unsigned and a person is told.
-pub async fn sign_with_it(store: &Store, printer: &Printer) -> anyhow::Result<()> {
-    if let Some(key) = existing()? {
-        store.sign_checkpoints_with(key.0).await?;
-        return Ok(());
+/// Returns the key, with which what is said about the store's content is signed as well.
+pub async fn sign_with_it(store: &Store, printer: &Printer) -> anyhow::Result<Option<SecretKey>> {
+    if let Some((key, _)) = existing()? {
+        store.sign_checkpoints_with(key.clone()).await?;
+        return Ok(Some(key));
     }
     match create() {
         Ok((key, path)) => {
@@ -43,13 +46,16 @@ pub async fn sign_with_it(store: &Store, printer: &Printer) -> anyhow::Result<()
                 "made a key that signs the ledger: `{}` (`limbeck keys show` prints its public half)",
                 path.display()
             ));
-            store.sign_checkpoints_with(key).await?;
+            store.sign_checkpoints_with(key.clone()).await?;
+            Ok(Some(key))
         }
-        Err(error) => printer.warning(format_args!(
-            "the ledger's checkpoints are not signed, because no key can be kept: {error:#}"
-        )),
+        Err(error) => {
+            printer.warning(format_args!(
+                "the ledger's checkpoints are not signed, because no key can be kept: {error:#}"
+            ));
+            Ok(None)
+        }
     }
-    Ok(())
 }
 
 /// The key in the environment or in the user's configuration folder, if there is one.
@@ -63,7 +69,9 @@ pub fn existing() -> anyhow::Result<Option<(SecretKey, Origin)>> {
             .hint("it holds the whole line of a key file, which begins with `PRIVATE+KEY+`")?;
         return Ok(Some((key, Origin::Variable)));
     }
-    let Some(path) = path() else { return Ok(None) };
+    let Some(path) = path(FILE) else {
+        return Ok(None);
+    };
     let text = match fs::read_to_string(&path) {
         Err(error)
             if matches!(
@@ -92,13 +100,9 @@ pub fn existing_or_new() -> anyhow::Result<(SecretKey, Origin)> {
 
 /// Makes a key that only this user can read.
 fn create() -> anyhow::Result<(SecretKey, PathBuf)> {
-    let path = path()
-        .context("this user has no configuration folder")
-        .hint(format!(
-            "name one with the variable `{FOLDER_VARIABLE}`, or give a key in `{KEY_VARIABLE}`"
-        ))?;
+    let path = place(FILE, KEY_VARIABLE)?;
     let key = SecretKey::generate(NAME)?;
-    match write(&path, &key) {
+    match write(&path, &format!("{}\n", key.to_secret_text())) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             // Another process was first.
             let (key, _) = existing()?.context("a key was there and is gone")?;
@@ -111,15 +115,16 @@ fn create() -> anyhow::Result<(SecretKey, PathBuf)> {
     }
 }
 
-/// Writes the key beside, and gives it its name only if no other process made one meanwhile.
-fn write(path: &Path, key: &SecretKey) -> io::Result<()> {
+/// Writes the text of a key beside, readable by this user alone, and gives it its name only if no other process made
+/// one meanwhile.
+pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let beside = tempfile::Builder::new()
-        .prefix(".ledger-key")
+        .prefix(BESIDE)
         .make_in(folder, open_privately)?;
     let mut file = beside.as_file();
-    writeln!(file, "{}", key.to_secret_text())?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
     beside.persist_noclobber(path)?;
     Ok(())
@@ -133,11 +138,21 @@ fn open_privately(path: &Path) -> io::Result<fs::File> {
     options.open(path)
 }
 
-fn path() -> Option<PathBuf> {
+/// Where a key called `file` is to be kept.
+pub fn place(file: &str, variable: &str) -> anyhow::Result<PathBuf> {
+    path(file)
+        .context("this user has no configuration folder")
+        .hint(format!(
+            "name one with the variable `{FOLDER_VARIABLE}`, or give a key in `{variable}`"
+        ))
+}
+
+/// Where a key called `file` is, if this user has a configuration folder.
+pub fn path(file: &str) -> Option<PathBuf> {
     let folder = std::env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty());
     let folder = match folder {
         Some(folder) => PathBuf::from(folder),
         None => dirs::config_dir()?.join("limbeck"),
     };
-    Some(folder.join(FILE))
+    Some(folder.join(file))
 }

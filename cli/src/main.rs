@@ -1,20 +1,24 @@
 //! The `limbeck` command: the door to everything.
 //!
 //! `main` reads the arguments, runs one command and turns its outcome into an exit code: 0 done, 1 a gate or a check
-//! failed, 2 wrong use or an error, 130 interrupted. This crate is the only one that prints, reads the environment or
+//! failed, 2 wrong use or an error, 75 something is left at a service for the next run, 130 interrupted. This crate is the only one that prints, reads the environment or
 //! reads configuration.
 
 mod args;
 mod commands;
+mod digests;
+mod dossier;
 mod exit_status;
 mod import;
 mod interrupt;
 mod ledger_key;
+mod model_key;
 mod pipeline;
 mod printer;
 mod progress;
 mod recipe;
 mod report;
+mod rights;
 mod sources;
 mod table;
 mod text;
@@ -29,11 +33,18 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::stage::Manner;
-use commands::{audit, bench, chat, completions, init, keys, probe, stage, teachers, traces};
+use commands::{
+    audit, bench, chat, completions, init, keys, probe, stage, teachers, terms, traces, verify,
+};
 use exit_status::ExitStatus;
 use pipeline::Stage;
 use printer::Printer;
 use progress::{Progress, ProgressMode};
+
+/// The system's allocator maps and unmaps every large tensor, and the pages' coming and going is a good part of a
+/// training step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -69,9 +80,11 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         Command::Teachers(args) => {
             return teachers::run(&args.command, &cli.global, printer, progress).await;
         }
+        Command::Terms(args) => return terms::run(&args.command, &cli.global, printer).await,
+        Command::Verify(args) => return tokio::task::block_in_place(|| verify::run(args, printer)),
         Command::Keys(args) => return keys::run(&args.command, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
-        Command::Audit(args) => return Ok(audit::run(args, printer).await),
+        Command::Audit(args) => return Ok(audit::run(args, &cli.global, printer).await),
         Command::Chat(args) => return tokio::task::block_in_place(|| chat::run(args, printer)),
         Command::Bench(args) => return bench::run(&args.command, printer).await,
         Command::Probe(args) => return probe::run(args, printer),
@@ -83,9 +96,11 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         Command::Harvest(args) if args.dry_run => Manner::DryRun,
         Command::Harvest(args) => Manner::Work {
             retry_failed: args.retry_failed.clone(),
+            no_wait: args.no_wait,
         },
         _ => Manner::Work {
             retry_failed: Vec::new(),
+            no_wait: false,
         },
     };
     let cancel = interrupt::on_ctrl_c(printer);

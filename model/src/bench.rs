@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::decoder::{Chunk, KeyValueCache, Outputs, PASS_ROWS, Precision, Workspace};
-use crate::{DecodeError, Decoder, ModelError};
+use crate::decoder::{Chunk, KeyValueCache, Outputs, PASS_ROWS, Workspace};
+use crate::{DecodeError, Decoder, ModelError, Precision};
 
 /// What [`decode`] measured.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,6 +13,8 @@ pub mod hugging_face;
 mod kernels;
 mod mapped_file;
 mod model_files;
+pub mod optimizer;
+mod precision;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tokenizer;
@@ -20,14 +22,18 @@ pub mod weights;
 
 pub use chat_template::{ChatMessage, ChatTemplate};
 pub use config::ModelConfig;
-pub use decoder::{DecodeError, Decoder, Precision, Prefix};
+pub use decoder::{DecodeError, Decoder, Prefix};
 pub use error::ModelError;
 pub use generate::{
     Batcher, FinishReason, GeneratedToken, Output, OutputResult, Request, Sampling, Task,
     text_before_stop,
 };
 pub use gguf::{GgufDescription, GgufFile, GgufKind, MetadataArray, MetadataValue, write_gguf};
-pub use hugging_face::{SafetensorsFile, write_hugging_face_folder, write_safetensors};
+pub use hugging_face::{
+    SafetensorsFile, write_described_folder, write_hugging_face_folder, write_safetensors,
+};
+pub use kernels::allocator::FreedMemoryKept;
 pub use model_files::ModelFiles;
+pub use precision::Precision;
 pub use tokenizer::{PreTokenizer, Tokenizer, TokenizerParts};
 pub use weights::{WeightMap, WeightSource, WeightTensor};

@@ -5,8 +5,12 @@
 //! - [`Store`]: the database, and every statement that reads or writes it;
 //! - [`codec`]: token log-probabilities in few bytes;
 //! - [`curate`](mod@curate): which answers are fit to learn from; pure functions;
+//! - [`terms`]: what routes and licences say of learning from answers, and what follows;
 //! - [`ledger`]: the log in which nothing can be changed without being seen;
+//! - [`redact`]: personal data and secrets replaced by placeholders;
 //! - [`audit`]: what one who answers for the data must know.
+//! - [`audit`]: what one who answers for the data must know;
+//! - [`attestation`]: what goes with an exported model, for who has nothing else.
 //!
 //! Invariants:
 //! - No HTTP and no tensors here, and no SQL elsewhere.
@@ -24,6 +28,7 @@
     )
 )]
 
+pub mod attestation;
 pub mod audit;
 pub mod codec;
 mod content_ids;
@@ -34,6 +39,8 @@ pub mod identity;
 pub mod ledger;
 mod normalise;
 pub mod record;
+pub mod redact;
+pub mod terms;
 
 pub use content_ids::{ContentIds, InvalidId, id_bytes};
 pub use curate::{
@@ -46,9 +53,10 @@ pub use database::{
 pub use error::StoreError;
 pub use normalise::normalise;
 pub use record::{
-    Answered, Attempt, AttemptStatus, Call, Dataset, ExportedTrace, Failure, FinishReason, Ground,
-    ImportCounts, ImportOutcome, ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message,
-    Prompt, PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
-    TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord, TraceSummary,
-    VerdictFilter, now,
+    Answered, Attempt, AttemptStatus, Batch, BatchOutcome, BatchRequest, BatchResults, BatchState,
+    Call, Dataset, ExportedTrace, Failure, FinishReason, Ground, ImportCounts, ImportOutcome,
+    ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message, NewBatch, Prompt,
+    PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
+    TermsInForce, TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord,
+    TraceSummary, VerdictFilter, now,
 };

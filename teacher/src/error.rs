@@ -250,6 +250,12 @@ impl AskError {
             Self::Unreachable { .. } => Some(
                 "answers so far are kept; look at `base_url` and at the network, and run the same command again",
             ),
+            Self::Other { kind, .. } if kind == "batch-rejected" => Some(
+                "answers so far are kept; mend the cause, or try smaller batches (`batch = { size = … }`), and run the same command again",
+            ),
+            Self::Other { kind, .. } if kind == "batch-unknown" => Some(
+                "use the key of the project that it was handed over with, or close it with `limbeck teachers batches RECIPE --cancel ID`",
+            ),
             Self::Cancelled | Self::Encode(_) | Self::Decode { .. } | Self::Other { .. } => None,
         }
     }

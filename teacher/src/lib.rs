@@ -6,7 +6,7 @@
 //! - [`ApiTeacher`]: a model behind an API, asked with retries and several endpoints;
 //! - [`Limits`]: how fast a teacher may be asked, and for how much;
 //! - [`wire`]: what API teachers say and are told;
-//! - [`harvest()`]: asks what a store has no answer to.
+//! - [`harvest()`]: asks what a store has no answer to; [`harvest_in_batches()`]: the same through a service's batches.
 //!
 //! Invariants:
 //! - No SQL here, and no knowledge of students; nothing prints, nothing reads the environment.
@@ -33,8 +33,9 @@ mod teacher;
 pub mod wire;
 
 pub use api::{
-    ApiEndpoint, ApiError, ApiKey, ApiNotice, ApiOptions, ApiTeacher, ApiWatcher, KeyError,
-    PaceView, SilentWatcher, Timeouts, kept_answer,
+    ApiEndpoint, ApiError, ApiKey, ApiNotice, ApiOptions, ApiTeacher, ApiWatcher, BatchNotice,
+    BatchOptions, BatchReporters, BatchSummary, BatchWatcher, KeyError, PaceView, SilentWatcher,
+    Timeouts, cancel_batch, harvest_in_batches, kept_answer,
 };
 pub use error::{AskError, HarvestError, LimitError, TeacherError};
 pub use harvest::{HarvestPlan, HarvestReporter, HarvestSummary, SilentReporter, harvest};

@@ -42,6 +42,7 @@ impl Limbeck {
             .env("LIMBECK_CONFIG_DIR", folder.join("config"));
         for variable in [
             "LIMBECK_LEDGER_KEY",
+            "LIMBECK_MODEL_KEY",
             "NO_COLOR",
             "CLICOLOR",
             "CLICOLOR_FORCE",
@@ -309,6 +310,19 @@ impl Finished {
                 self.stderr.contains(text),
                 "no `{text}` in:\n{}",
                 self.stderr
+            );
+        }
+        self
+    }
+
+    /// Checks that standard output holds each of `texts`.
+    #[track_caller]
+    pub fn prints<const N: usize>(self, texts: [&str; N]) -> Self {
+        for text in texts {
+            assert!(
+                self.stdout.contains(text),
+                "no `{text}` in:\n{}",
+                self.stdout
             );
         }
         self

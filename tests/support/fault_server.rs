@@ -19,8 +19,10 @@ pub struct Seen {
     pub at: Instant,
     /// The request line and the headers.
     pub head: String,
-    /// The body.
+    /// The body; null where it is no JSON.
     pub body: Value,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
     /// The text of the last turn.
     pub prompt: String,
     /// How many requests with this text came before.
@@ -107,7 +109,8 @@ async fn serve(
     counts: Arc<Mutex<HashMap<String, usize>>>,
 ) {
     while let Some((head, body)) = read_request(&mut stream).await {
-        let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let bytes = body;
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let prompt = body["messages"]
             .as_array()
             .and_then(|turns| turns.last()?["content"].as_str())
@@ -122,6 +125,7 @@ async fn serve(
                 at: Instant::now(),
                 head,
                 body,
+                bytes,
                 prompt,
                 before: *count - 1,
             }

@@ -1,4 +1,4 @@
-//! `limbeck keys`: the key that signs the ledger's checkpoints.
+//! `limbeck keys`: the keys that sign the ledger's checkpoints and exported models.
 
 use anyhow::Context;
 use limbeck_store::Store;
@@ -6,6 +6,7 @@ use limbeck_store::Store;
 use crate::args::KeysCommand;
 use crate::exit_status::ExitStatus;
 use crate::ledger_key::{self, Origin};
+use crate::model_key;
 use crate::printer::{Printer, WithHint};
 
 /// Makes a key, or prints the public half of the one there is.
@@ -33,7 +34,13 @@ pub async fn run(command: &KeysCommand, printer: &Printer) -> anyhow::Result<Exi
             }
             printer.line(key.public())?;
         }
-        KeysCommand::Show { workdir } => {
+        KeysCommand::Show { model: true, .. } => {
+            let key = model_key::existing()?
+                .context("there is no key for models yet")
+                .hint("the first export makes one")?;
+            printer.line(key.public().to_pem().trim_end())?;
+        }
+        KeysCommand::Show { workdir, .. } => {
             let found = ledger_key::existing()?;
             let (key, origin) = found
                 .context("there is no key yet")

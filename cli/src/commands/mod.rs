@@ -1,6 +1,7 @@
 //! One file a subcommand. Each takes its arguments and its surroundings and says how it ended.
 
 pub mod audit;
+pub mod batches;
 pub mod bench;
 pub mod chat;
 pub mod completions;
@@ -10,4 +11,6 @@ pub mod probe;
 mod requests_file;
 pub mod stage;
 pub mod teachers;
+pub mod terms;
 pub mod traces;
+pub mod verify;

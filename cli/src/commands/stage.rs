@@ -21,6 +21,8 @@ pub enum Manner {
     Work {
         /// As in `--retry-failed`.
         retry_failed: Vec<String>,
+        /// As in `--no-wait`.
+        no_wait: bool,
     },
     /// Nothing; what is done is reported.
     OnlyLook,
@@ -58,9 +60,10 @@ pub async fn run(
         strict: args.strict,
         only_look: manner == Manner::OnlyLook,
         retry_failed: match &manner {
-            Manner::Work { retry_failed } => retry_failed.clone(),
+            Manner::Work { retry_failed, .. } => retry_failed.clone(),
             Manner::OnlyLook | Manner::DryRun => Vec::new(),
         },
+        no_wait: matches!(manner, Manner::Work { no_wait: true, .. }),
     };
     let pipeline = Pipeline::open(recipe, options, surroundings).await?;
     if manner == Manner::DryRun {
@@ -75,6 +78,10 @@ pub async fn run(
                 "stopped; what was answered is kept, and the same command goes on from here",
             );
             return Ok(ExitStatus::Interrupted);
+        }
+        Ended::Unfinished(left) => {
+            printer.status(crate::pipeline::batches::left_in_words(left));
+            return Ok(ExitStatus::Unfinished);
         }
     };
     if args.json {

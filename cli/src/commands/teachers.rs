@@ -1,16 +1,18 @@
-//! `limbeck teachers`: whether the teachers of a recipe answer.
+//! `limbeck teachers`: whether the teachers of a recipe answer; their batches are in `batches`.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::{Args, Subcommand};
 use limbeck_store::{Message, Prompt, PromptBody, SamplingParameters};
 use limbeck_teacher::{Ask, Asked};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::batches::BatchesArgs;
 use super::stage::cache_dir;
-use crate::args::{GlobalArgs, TeachersCommand};
+use crate::args::GlobalArgs;
 use crate::exit_status::ExitStatus;
 use crate::pipeline::teacher::{Loaded, load_local, load_service};
 use crate::printer::{Printer, sanitize_line};
@@ -19,6 +21,33 @@ use crate::progress::adapters::FetchBar;
 use crate::recipe::{Recipe, TeacherSection};
 use crate::sources::{Cache, Source};
 use crate::text;
+
+/// Arguments of `teachers`.
+#[derive(Debug, Args)]
+pub struct TeachersArgs {
+    /// What to do with the teachers
+    #[command(subcommand)]
+    pub command: TeachersCommand,
+}
+
+/// The commands of `teachers`.
+#[derive(Debug, Subcommand)]
+pub enum TeachersCommand {
+    /// Send one tiny request to each teacher and say what came back
+    #[command(after_help = "Example:\n  limbeck teachers check recipe.toml")]
+    Check {
+        /// The recipe
+        recipe: PathBuf,
+        /// JSON lines instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the batches that were handed over, or stop them
+    #[command(
+        after_help = "Examples:\n  limbeck teachers batches --workdir runs/my-task\n  limbeck teachers batches recipe.toml --cancel all"
+    )]
+    Batches(BatchesArgs),
+}
 
 /// What every teacher is asked: as little as can be.
 const QUESTION: &str = "Answer with the word yes.";
@@ -31,7 +60,10 @@ pub async fn run(
     printer: &Printer,
     progress: &Progress,
 ) -> anyhow::Result<ExitStatus> {
-    let TeachersCommand::Check { recipe, json } = command;
+    let (recipe, json) = match command {
+        TeachersCommand::Check { recipe, json } => (recipe, json),
+        TeachersCommand::Batches(args) => return super::batches::run(args, printer).await,
+    };
     let recipe = Recipe::load(recipe)?;
     let mut status = ExitStatus::Success;
     if recipe.teachers().is_empty() {

@@ -1,4 +1,5 @@
-//! The output of `OpenAI`'s batch API, and of the services that write the same: one line a request, by `custom_id`.
+//! The output of `OpenAI`'s batch API, and of the services that write the same: one line a request, by `custom_id`. The
+//! requests are chats, completions or responses.
 //!
 //! The output does not hold what was asked, so the batch's input is read beside it.
 
@@ -12,10 +13,11 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use limbeck_store::{PromptBody, SamplingParameters, ServiceReceipt, Trace};
 use limbeck_teacher::kept_answer;
-use limbeck_teacher::wire::{Failure, preset, read_answer};
+use limbeck_teacher::wire::{Failure, is_response, preset, read_answer, read_response};
 use serde_json::{Map, Value, json};
 
-use super::conversation::{chat, row_id};
+use super::batch_request::request;
+use super::conversation::row_id;
 use super::rows::{is_list, read_line};
 use crate::table::{BYTE_ORDER_MARK, json_object};
 
@@ -180,7 +182,11 @@ fn one_by_one(body: &Value) -> Vec<Value> {
 fn read(status: u16, body: &Value) -> Result<limbeck_teacher::wire::WireAnswer, Failure> {
     // The preset of the dialect's inventor is always there.
     let preset = preset("openai").expect("the preset `openai`");
+    let is_response = is_response(body);
     let body = body.to_string();
+    if is_response && (200..300).contains(&status) {
+        return read_response(body.as_bytes());
+    }
     read_answer(
         preset,
         status,
@@ -226,69 +232,4 @@ fn parse(line: &[u8]) -> Result<Map<String, Value>, String> {
 
 fn custom_id_of(line: &[u8]) -> Result<String, String> {
     row_id(&parse(line)?, "custom_id").ok_or_else(|| "it has no `custom_id`".to_owned())
-}
-
-fn request(line: Map<String, Value>) -> Result<Request, String> {
-    let asked = line.get("body").and_then(Value::as_object);
-    let asked = asked.ok_or("it has no `body`")?;
-    let body = match (asked.get("messages"), asked.get("prompt")) {
-        (Some(Value::Array(messages)), _) => PromptBody::Chat {
-            messages: chat(messages)?,
-        },
-        (_, Some(Value::String(text))) => PromptBody::Completion { text: text.clone() },
-        _ => return Err("its `body` has neither `messages` nor a `prompt`".to_owned()),
-    };
-    Ok(Request {
-        body,
-        parameters: parameters(asked)?,
-        model: row_id(asked, "model"),
-        endpoint: row_id(&line, "url").unwrap_or_else(|| "batch".to_owned()),
-        line: Value::Object(line),
-    })
-}
-
-/// How it was asked. `OpenAI`'s defaults: temperature and top-p 1, as many tokens as there is room for (here 0).
-fn parameters(asked: &Map<String, Value>) -> Result<SamplingParameters, String> {
-    let given = |name: &str| asked.get(name).filter(|value| !value.is_null());
-    let fraction = |name: &str, highest: f64| match given(name) {
-        None => Ok(1.0),
-        Some(value) => value
-            .as_f64()
-            .filter(|value| (0.0..=highest).contains(value))
-            .map(|value| value as f32)
-            .ok_or_else(|| format!("`{name}` is no number from 0 to {highest}")),
-    };
-    let count = |name: &str| match given(name) {
-        None => Ok(None),
-        Some(value) => match value.as_u64().and_then(|value| u32::try_from(value).ok()) {
-            Some(count) => Ok(Some(count)),
-            None => Err(format!("`{name}` is no count")),
-        },
-    };
-    let stop = match given("stop") {
-        None => Vec::new(),
-        Some(Value::String(stop)) => vec![stop.clone()],
-        Some(stops) => serde_json::from_value(stops.clone())
-            .map_err(|_| "`stop` is neither a text nor a list of texts".to_owned())?,
-    };
-    let effort = match given("reasoning_effort").and_then(Value::as_str) {
-        Some("none") => Some("off"),
-        effort => effort,
-    };
-    let schema =
-        given("response_format").and_then(|format| format.get("json_schema")?.get("schema"));
-    Ok(SamplingParameters {
-        temperature: fraction("temperature", 100.0)?,
-        top_p: fraction("top_p", 1.0)?,
-        max_tokens: match count("max_completion_tokens")? {
-            Some(most) => most,
-            None => count("max_tokens")?.unwrap_or(0),
-        },
-        top_logprobs: count("top_logprobs")?.unwrap_or(0),
-        seed: given("seed").and_then(Value::as_u64).unwrap_or(0),
-        stop,
-        json_schema: schema.cloned(),
-        reasoning: effort.and_then(|effort| serde_json::from_value(json!(effort)).ok()),
-        ..SamplingParameters::choose(Vec::new())
-    })
 }

@@ -41,6 +41,13 @@ fn values() -> impl Strategy<Value = Value> {
         "type",
         "text",
         "system",
+        "object",
+        "status",
+        "completed",
+        "output_text",
+        "refusal",
+        "reasoning",
+        "summary",
     ];
     let word = prop::sample::select(words.to_vec()).prop_map(str::to_owned);
     let leaf = prop_oneof![

@@ -2,12 +2,13 @@
 //!
 //! - [`rows`]: rows of a file, one at a time
 //! - [`conversation`]: the messages format, `ShareGPT` and Alpaca, where a row holds question and answer
-//! - [`batch`]: the output of a batch, where it holds the answer alone
+//! - [`batch`]: the output of a batch, where it holds the answer alone; [`batch_request`]: its input
 //! - [`file`]: a whole file, a batch of records at a time
 //!
 //! Everything in a file is hostile. A row that cannot be used is said to be so and why, and never ends the import.
 
 pub mod batch;
+mod batch_request;
 mod conversation;
 mod file;
 #[cfg(test)]
@@ -294,6 +295,7 @@ impl Importer {
                 row_id: said.row_id,
                 grounds,
             })),
+            terms: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
+use limbeck_store::Reasoning;
 
 use super::*;
 
@@ -163,6 +164,71 @@ fn the_output_of_a_batch() {
             7: `response.status_code` is no HTTP status
         "#]],
     );
+}
+
+#[test]
+fn the_output_of_a_batch_of_responses() {
+    check(
+        Format::OpenaiBatch,
+        "batch-responses-output.jsonl",
+        Some("batch-responses-input.jsonl"),
+        &expect![[r#"
+            1: input "The capital of France?"
+                "Paris" thought None stop 19+2 tokens, repeats 0
+            2: input "What is 2+2?"
+                "{\"sum\": 4}" thought Some("Two and two are four.") stop 41+75 tokens, repeats 0
+            3: input "Count to a hundred."
+                "1, 2, 3, 4, 5" thought None length 12+16 tokens, repeats 0
+            4: input "Something forbidden."
+                failed: Failed { kind: "refused", message: "I cannot help with that." }
+            5: input "Anything."
+                failed: Failed { kind: "server", message: "The model failed to generate a response." }
+            6: the request `q-6`: `previous_response_id` names what was asked before, which is not in the file
+            7: the request `q-7`: turn 2 of the question is no text but `function_call_output`
+            8: input "The capital of France?"
+                failed: Failed { kind: "invalid-request", message: "Unsupported parameter: 'top_logprobs' is not supported with this model." }
+        "#]],
+    );
+}
+
+#[test]
+fn a_response_is_asked_for_with_instructions_reasoning_and_a_schema() {
+    let mut importer = importer(Format::OpenaiBatch, Some("batch-responses-input.jsonl"));
+    let rows = read(&mut importer, "batch-responses-output.jsonl");
+    let answer = |index: usize| match rows[index].1.as_ref().unwrap().first() {
+        Some(Imported::Answer(answer)) => answer,
+        other => panic!("no answer: {other:?}"),
+    };
+    let turns = |answer: &ImportedAnswer| match &answer.prompt.body {
+        PromptBody::Chat { messages } => messages.clone(),
+        PromptBody::Completion { text } => panic!("no chat: {text}"),
+    };
+    let first = answer(0);
+    let expected = [
+        Message::new("system", "Answer in one word."),
+        Message::new("user", "The capital of France?"),
+    ];
+    assert_eq!(turns(first), expected);
+    assert_eq!(
+        (first.parameters.max_tokens, first.parameters.top_logprobs),
+        (20, 2)
+    );
+    assert_eq!(first.trace.vocabulary, [&b"Paris"[..], b"The"]);
+    let service = first.receipt.service.as_ref().unwrap();
+    assert_eq!(service.endpoint, "/v1/responses");
+    assert_eq!(
+        service.answered_model.as_deref(),
+        Some("gpt-4.1-mini-2025-04-14")
+    );
+    let second = answer(1);
+    let expected = [
+        Message::new("system", "Be brief."),
+        Message::new("user", "What is 2+2?"),
+    ];
+    assert_eq!(turns(second), expected);
+    assert_eq!(second.parameters.reasoning, Some(Reasoning::Low));
+    let schema = second.parameters.json_schema.as_ref().unwrap();
+    assert_eq!(schema["required"][0], "sum");
 }
 
 #[test]

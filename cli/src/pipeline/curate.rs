@@ -1,11 +1,13 @@
 //! The second stage: judge the answers, and choose what the student learns from.
 
+use limbeck_store::redact::{Counts, Replaced};
 use limbeck_store::{
     Candidate, CheckSummary, ChoiceDistribution, Curation, Dataset, PriorCorrectionFit, TraceRecord,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::harvest::is_zero;
 use super::labelling::Labelling;
 use super::{Finished, Pipeline, harvest, write_whole};
 
@@ -30,6 +32,12 @@ pub struct Outcome {
     pub dataset: String,
     /// Its rows.
     pub rows: usize,
+    /// What was replaced in what the student learns from, by answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
+    /// How many answers were looked through for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub looked_through: u64,
 }
 
 impl Pipeline {
@@ -39,6 +47,7 @@ impl Pipeline {
         harvested: &Finished<harvest::Outcome>,
     ) -> anyhow::Result<Finished<Outcome>> {
         let mut inputs = json!({"harvest": harvested.dir.hash(), "curate": self.recipe.curate()?});
+        self.redaction_inputs(&mut inputs);
         if harvested.outcome.revision > 0 {
             inputs["revision"] = harvested.outcome.revision.into();
         }
@@ -78,6 +87,7 @@ impl Pipeline {
             .stage("curate", Some(harvested.traces.len() as u64), "answers");
         let choices = self.recipe.harvest()?.choices.as_deref();
         let mut labelling = Labelling::new(choices);
+        let mut counts = Counts::default();
         let mut candidates = Vec::with_capacity(harvested.traces.len());
         for ids in harvested.traces.chunks(CHUNK) {
             for record in self.store.traces(&ids).await? {
@@ -85,7 +95,11 @@ impl Pipeline {
                 if erased.binary_search(&record.id).is_ok() {
                     continue;
                 }
-                candidates.extend(labelling.read(candidate(record)));
+                let Some(mut candidate) = labelling.read(candidate(record)) else {
+                    continue;
+                };
+                self.redactor.candidate(&mut candidate, &mut counts);
+                candidates.push(candidate);
             }
             bar.set_position(candidates.len() as u64);
         }
@@ -112,7 +126,8 @@ impl Pipeline {
         self.store
             .write_verdicts(dir.hash(), &curated.verdicts)
             .await?;
-        let dataset = Dataset::new(self.recipe.name(), curated.rows);
+        let replaced = self.redactor.replaced(&counts);
+        let dataset = Dataset::new(self.recipe.name(), curated.rows).redacted(replaced.clone());
         self.store.write_dataset(&dataset).await?;
         write_whole(&dir.join(DATASET), &serde_json::to_vec(&dataset)?)?;
         bar.finish(format!(
@@ -131,6 +146,12 @@ impl Pipeline {
             prior: curated.prior,
             dataset: dataset.id,
             rows: dataset.rows.len(),
+            looked_through: if replaced.is_empty() {
+                0
+            } else {
+                counts.items()
+            },
+            replaced,
         })
     }
 }
@@ -150,6 +171,7 @@ pub(super) fn candidate(record: TraceRecord) -> Candidate {
         sample: record.key.sample,
         answer: record.text,
         choices,
+        redacted: false,
         finish: record.finish_reason,
         completion_tokens: record.completion_tokens,
         mean_log_probability: record.mean_log_probability,

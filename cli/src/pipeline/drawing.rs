@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use limbeck_store::redact::Counts;
 use limbeck_store::{Prompt, normalise};
 use limbeck_student::evaluate::Metric;
 use serde_json::{Map, Value};
 
-use super::Pipeline;
 use super::material::Material;
 use super::prompts::DrawnPrompts;
-use crate::recipe::{EvaluateSection, HarvestSection, PromptTable, SourceTable};
+use super::suite::{check_expected, near_note};
+use super::{Pipeline, redact};
+use crate::recipe::{EvaluateSection, PromptTable, SourceTable};
 use crate::sources::{Fetched, Source};
 use crate::table::{
     Draw, DrawnRows, Expression, Format, NearIndex, RowFile, Scan, Scanning, Template,
@@ -40,6 +42,8 @@ pub struct DrawnSuite {
     pub prompts: Arc<[Prompt]>,
     /// The right answer to each row; `None` where the metric needs none.
     pub expected: Option<Vec<String>>,
+    /// What was replaced in its rows, told for a reader of the report.
+    pub redaction: Option<String>,
 }
 
 /// A row of a suite with the text that the student sees.
@@ -79,7 +83,7 @@ impl Material {
         for (section, fetched) in run.recipe.evaluations().iter().zip(&self.suites) {
             let file = row_file(&section.suite, fetched)?;
             let scan = self.scan(run, &section.suite, &file, &none, notes)?;
-            let items = self.items(&section.suite, &file, &scan.candidates.draw()?)?;
+            let items = self.items(run, &section.suite, &file, &scan.candidates.draw()?)?;
             for item in &items {
                 near.add(&normalise(&item.input));
             }
@@ -108,7 +112,12 @@ impl Material {
         if rows.near_suite > 0 {
             drawn.notes.push(near_note(rows.near_suite, "rows"));
         }
-        let prompts = DrawnPrompts::new(file, table, self.asking.clone(), rows);
+        let prompts = DrawnPrompts::new(
+            file,
+            table,
+            (self.asking.clone(), run.redactor.clone()),
+            rows,
+        );
         drawn.prompts = Some(prompts);
         Ok(())
     }
@@ -126,7 +135,7 @@ impl Material {
         let filter = section.filter().map(Expression::compile).transpose()?;
         let with = Scanning {
             filter: filter.as_ref(),
-            input: &|columns| self.asking.input(columns),
+            input: &|columns| redact::input(&run.redactor, &self.asking, columns),
             near,
             strict: run.options.strict,
         };
@@ -159,17 +168,19 @@ impl Material {
 
     fn items(
         &self,
+        run: &Pipeline,
         section: &impl SourceTable,
         file: &RowFile,
         rows: &DrawnRows,
     ) -> anyhow::Result<Vec<Item>> {
         let item = |read: anyhow::Result<_>| {
             let (row, columns): (crate::table::DrawnRow, _) = read?;
-            let input = self.asking.input(&columns);
+            let input = redact::input(&run.redactor, &self.asking, &columns);
             Ok(Item {
                 row: row.number,
                 input: input
-                    .with_context(|| format!("`{}`, row {}", section.source(), row.number))?,
+                    .with_context(|| format!("`{}`, row {}", section.source(), row.number))?
+                    .text,
                 columns,
             })
         };
@@ -197,12 +208,30 @@ impl Material {
         let harvest = run.recipe.harvest()?;
         check_expected(harvest, section, expected.as_deref())?;
         let (suite, main) = (&section.suite, &self.asking.phrasings[0]);
-        let prompts = items
-            .iter()
-            .map(|item| main.prompt(suite, item.row, &item.columns, &item.input));
+        let mut counts = Counts::default();
+        let prompts = items.iter().map(|item| {
+            let columns = redact::counted(&run.redactor, &self.asking, &item.columns, &mut counts);
+            main.prompt(suite, item.row, &columns, &item.input)
+        });
+        let prompts = prompts.collect::<anyhow::Result<_>>()?;
+        let redaction = redact::note(
+            "The suite is redacted as what was asked and learned; replaced in",
+            &run.redactor.replaced(&counts),
+            counts.items(),
+            "rows",
+        );
+        // Texts are measured as they are learned; labels are the recipe's own words.
+        let told = |answer: String| match harvest.choices {
+            Some(_) => answer,
+            None => run
+                .redactor
+                .text(&answer, &mut Counts::default())
+                .into_owned(),
+        };
         Ok(DrawnSuite {
-            prompts: prompts.collect::<anyhow::Result<_>>()?,
-            expected,
+            prompts,
+            expected: expected.map(|answers| answers.into_iter().map(told).collect()),
+            redaction,
         })
     }
 }
@@ -215,31 +244,6 @@ fn row_file(section: &impl SourceTable, fetched: &Fetched) -> anyhow::Result<Row
         Format::of(Path::new(&name.unwrap_or_default()))
     });
     Ok(RowFile::new(fetched, format)?)
-}
-
-/// What the report says of rows that are too near a suite.
-pub(super) fn near_note(count: usize, what: &str) -> String {
-    format!(
-        "{count} {what} were kept away from training because they are, or nearly are, in an evaluation suite."
-    )
-}
-
-/// Labels of people that are none of the choices would count as wrong for everybody.
-fn check_expected(
-    harvest: &HarvestSection,
-    section: &EvaluateSection,
-    expected: Option<&[String]>,
-) -> anyhow::Result<()> {
-    let (Some(choices), Some(expected)) = (&harvest.choices, expected) else {
-        return Ok(());
-    };
-    match expected.iter().find(|answer| !choices.contains(answer)) {
-        Some(answer) => anyhow::bail!(
-            "the suite `{}` expects `{answer}`, which is none of the choices {choices:?}",
-            section.name
-        ),
-        None => Ok(()),
-    }
 }
 
 fn limited(mut draw: Draw, run: &Pipeline) -> Draw {

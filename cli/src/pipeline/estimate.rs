@@ -28,6 +28,12 @@ pub struct Estimate {
     pub requests: u64,
     /// Questions whose answers are kept already.
     pub answered: u64,
+    /// Questions that are in batches already.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub in_batches: u64,
+    /// How many batches it takes; `None` for a teacher that is not asked in batches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batches: Option<u64>,
     /// Tokens of the prompts, at four bytes each.
     pub input_tokens: u64,
     /// Tokens of the answers, at most.
@@ -131,11 +137,16 @@ impl Pipeline {
         let ids: Vec<String> = asks.iter().map(|ask| ask.prompt.id.clone()).collect();
         let keys = super::harvest::keys(&ids, samples, &one.key, &parameters);
         let answered = self.store.answered(&keys).await?;
+        let in_batches = self.store.batch_outcomes(&keys).await?;
         let estimate = &mut one.estimate;
         for (ask, keys) in asks.iter().zip(keys.chunks(samples as usize)) {
             for key in keys {
                 if answered.contains(&key.id()) {
                     estimate.answered += 1;
+                    continue;
+                }
+                if in_batches.get(&key.id()) == Some(&None) {
+                    estimate.in_batches += 1;
                     continue;
                 }
                 estimate.requests += 1;
@@ -153,12 +164,17 @@ impl Pipeline {
             key,
             mut estimate,
         } = one;
-        if let Some(price) = section.price() {
+        if let Some(price) = section.harvest_price() {
             let most = price.cost(estimate.input_tokens, 0, estimate.output_tokens);
             estimate.usd = Some(usd(most));
             estimate.spent_usd = usd(self.store.cost_of(&key).await?);
         }
-        estimate.seconds = seconds(&section.limits.limits(), &estimate);
+        match section.batch {
+            Some(batch) => {
+                estimate.batches = Some(estimate.requests.div_ceil(u64::from(batch.size)));
+            }
+            None => estimate.seconds = seconds(&section.limits.limits(), &estimate),
+        }
         Ok(estimate)
     }
 
@@ -175,6 +191,14 @@ impl Pipeline {
         }
         .key())
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The longest that any of the limits makes it take.
@@ -248,7 +272,11 @@ fn table(estimates: &[Estimate]) -> Table {
     }
     for estimate in estimates {
         let time = estimate.seconds.map_or_else(
-            || "no limit declared".to_owned(),
+            || match estimate.batches {
+                Some(1) => "a day at most, in 1 batch".to_owned(),
+                Some(batches) => format!("a day at most, in {} batches", text::grouped(batches)),
+                None => "no limit declared".to_owned(),
+            },
             |seconds| text::duration(Duration::from_secs_f64(seconds.min(1e12))),
         );
         let cost = estimate.usd.map_or_else(

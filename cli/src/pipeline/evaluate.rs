@@ -111,7 +111,9 @@ impl Pipeline {
             if index == 0 {
                 outcome.samples = measuring.samples(&measured);
             }
-            outcome.suites.push(self.judged(section, measured).await?);
+            let mut suite = self.judged(section, measured).await?;
+            suite.notes.extend(drawn.suites[index].redaction.clone());
+            outcome.suites.push(suite);
             bar.inc(1);
         }
         finish(&bar, &outcome);
@@ -131,10 +133,12 @@ impl Pipeline {
         {
             answers.asking = asked.asking;
         }
+        let mut records = self.suite_records(&suites[index]).await?;
+        self.redact_answers(&mut records);
         let checks = &self.recipe.curate()?.check;
         Ok(TeacherSide {
             was_asked: self.recipe.suites_teacher()?.is_some(),
-            records: self.suite_records(&suites[index]).await?,
+            records,
             answers,
             prior: curated.outcome.prior.clone(),
             repairs: Curation {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use limbeck_store::redact::Replaced;
 use limbeck_store::{ContentIds, FinishReason, SamplingParameters, TraceKey};
-use limbeck_teacher::{HarvestError, HarvestPlan, HarvestSummary, harvest};
+use limbeck_teacher::{HarvestError, HarvestPlan, HarvestSummary};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::batches::{Harvested, Left, left_in_words};
 use super::prompts::DrawnPrompts;
 use super::teacher::Loaded;
-use super::{Finished, Interrupted, Pipeline};
+use super::{Finished, Interrupted, Pipeline, Unfinished, redact};
 use crate::printer::WithHint;
 use crate::progress::adapters::HarvestBar;
 
@@ -40,6 +42,9 @@ pub struct Outcome {
     pub asking: Asked,
     /// What a reader of the report must know about the draw.
     pub notes: Vec<String>,
+    /// What was replaced before anything was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
     /// Who was asked; the first, where there are several.
     pub teacher: super::teacher::Facts,
     /// The others.
@@ -73,8 +78,9 @@ pub struct Asked {
 }
 
 impl Pipeline {
-    /// Asks what the store does not know yet.
-    pub(super) async fn harvest(&self) -> anyhow::Result<Finished<Outcome>> {
+    /// Asks what the store does not know yet. If a student is going to learn from the answers, and it is known that it
+    /// must not, nothing is asked.
+    pub(super) async fn harvest(&self, is_learned_from: bool) -> anyhow::Result<Finished<Outcome>> {
         let material = self.material().await?;
         let inputs = material.inputs(self)?;
         let retry = !self.options.only_look && self.has_failed_so().await?;
@@ -87,6 +93,9 @@ impl Pipeline {
         let (dir, done) = self.stage::<Outcome>("harvest", &inputs)?;
         if let Some(outcome) = done {
             return Ok(Finished { dir, outcome });
+        }
+        if is_learned_from && !self.options.only_look {
+            self.refuse_what_would_be_denied().await?;
         }
         let work = self.ask_everything(revision);
         let outcome = self
@@ -162,7 +171,14 @@ impl Pipeline {
         }
         let teachers = self.load_teachers().await?;
         let samples = self.recipe.harvest()?.samples;
-        let ids = self.keep_prompts(prompts, &teachers).await?;
+        let (ids, counts) = self.keep_prompts(prompts, &teachers).await?;
+        outcome.replaced = self.redactor.replaced(&counts);
+        outcome.notes.extend(redact::note(
+            "Replaced before anything was asked, in",
+            &outcome.replaced,
+            counts.items(),
+            "rows",
+        ));
         let (asked, failed) = self.ask("harvest", &teachers, &ids, samples).await?;
         for teacher in &teachers {
             let traces = &mut outcome.traces;
@@ -206,23 +222,28 @@ impl Pipeline {
                 label,
                 teacher.api().cloned(),
             ));
-            let (limits, stop) = (teacher.section.limits.limits(), self.cancel.clone());
-            let store = &self.store;
-            async move { harvest(store, teacher.asked(), plan, limits, reporter, stop).await }
+            self.ask_one(teacher, plan, reporter)
         });
         // All come to their end, also when one fails: what the others are answered is kept.
-        let summaries = futures::future::join_all(harvests).await;
-        let mut total = Asked::default();
+        let all = futures::future::join_all(harvests).await;
+        let (mut total, mut left) = (Asked::default(), Left::default());
         let (mut failed, mut erased, mut interrupted) = (0, 0, false);
-        for summary in summaries {
-            let summary = summary.map_err(with_its_hint)?;
+        for harvested in all {
+            let Harvested { summary, left: one } = harvested.map_err(with_its_hint)?;
+            left.add(one);
             total.add(&summary);
             failed += summary.failed + summary.left_out;
             erased += summary.erased;
             interrupted |= summary.interrupted;
         }
         if interrupted {
+            if !left.is_nothing() {
+                self.printer.status(left_in_words(left));
+            }
             return Err(Interrupted.into());
+        }
+        if !left.is_nothing() {
+            return Err(Unfinished(left).into());
         }
         total.peak_rss_bytes = limbeck_student::evaluate::peak_resident_bytes();
         if failed > 0 {
@@ -334,6 +355,6 @@ pub(super) fn keys(
         .collect()
 }
 
-fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+pub(super) fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
     *number == T::default()
 }

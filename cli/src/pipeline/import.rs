@@ -1,9 +1,10 @@
 //! Answers of a recipe's `[[import]]`: brought into the store like those that are asked for, each with its receipt.
 
+use limbeck_store::redact::{Counts, Redactor};
 use limbeck_store::{ContentIds, Imported};
 use tokio::sync::mpsc;
 
-use super::drawing::near_note;
+use super::suite::near_note;
 use super::teacher::Facts;
 use super::{Interrupted, Pipeline};
 use crate::import::ImportFile;
@@ -51,24 +52,29 @@ impl Pipeline {
         };
         let (sender, mut batches) = mpsc::channel(READ_AHEAD);
         let reading = {
-            let file = file.clone();
-            tokio::task::spawn_blocking(move || read(&file, &near, &sender))
+            let (file, redactor) = (file.clone(), self.redactor.clone());
+            tokio::task::spawn_blocking(move || read(&file, &near, &redactor, &sender))
         };
         let most = self
             .options
             .limit
             .map_or(usize::MAX, |limit| limit as usize);
         let (mut traces, mut prompts) = (ContentIds::default(), ContentIds::default());
+        let mut erased = 0;
         while traces.len() < most
             && !self.cancel.is_cancelled()
             && let Some(mut batch) = batches.recv().await
         {
             batch.truncate(most - traces.len());
-            for id in self.store.import(&batch).await?.traces {
-                traces.push(&id)?;
+            let outcome = self.store.import(&batch).await?;
+            for id in &outcome.traces {
+                traces.push(id)?;
             }
-            for row in &batch {
-                prompts.push(&row.prompt().id)?;
+            erased += outcome.erased.len();
+            for (place, row) in batch.iter().enumerate() {
+                if outcome.erased.binary_search(&place).is_err() {
+                    prompts.push(&row.prompt().id)?;
+                }
             }
             bar.set_position(traces.len() as u64);
         }
@@ -78,8 +84,14 @@ impl Pipeline {
         if self.cancel.is_cancelled() {
             return Err(Interrupted.into());
         }
-        let notes = self.account_for(section, &file, &left_out);
-        if traces.is_empty() && left_out.near_suite == 0 {
+        let mut notes = self.account_for(section, &file, &left_out);
+        if erased > 0 {
+            notes.push(format!(
+                "{erased} rows of `{}` were erased before and stay out.",
+                section.source
+            ));
+        }
+        if traces.is_empty() && left_out.near_suite == 0 && erased == 0 {
             anyhow::bail!(file.nothing_came());
         }
         bar.finish(format!(
@@ -145,12 +157,15 @@ impl Pipeline {
 fn read(
     file: &ImportFile,
     near: &NearIndex,
+    redactor: &Redactor,
     to: &mpsc::Sender<Vec<Imported>>,
 ) -> anyhow::Result<LeftOut> {
     let mut malformed = Problems::default();
     let near_suite = std::cell::Cell::new(0);
     let is_far = |row: &Imported| {
-        let is_near = near.is_near(&limbeck_store::normalise(&row.prompt().input));
+        // Suites are redacted, so that what is held against them has to be.
+        let input = redactor.text(&row.prompt().input, &mut Counts::default());
+        let is_near = near.is_near(&limbeck_store::normalise(&input));
         near_suite.set(near_suite.get() + usize::from(is_near));
         !is_near
     };

@@ -91,6 +91,7 @@ mod tests {
             sample: 0,
             answer: answer.to_owned(),
             choices: None,
+            redacted: false,
             finish: FinishReason::Stop,
             completion_tokens: 1,
             mean_log_probability: None,

@@ -82,6 +82,7 @@ impl Material {
         if !self.imports.is_empty() {
             inputs["imports"] = self.import_inputs(run);
         }
+        run.redaction_inputs(&mut inputs);
         Ok(inputs)
     }
 

@@ -4,17 +4,21 @@
 //! if not, it works (or goes on working) there and writes the outcome last. A later stage names the hash of the one
 //! before it among its inputs, so a change anywhere redoes what follows it and nothing else.
 
+pub mod batches;
 mod curate;
 mod drawing;
 pub mod estimate;
 mod evaluate;
 mod export;
+mod guard;
 mod harvest;
 mod import;
+pub mod kept_recipe;
 mod labelling;
-mod ledgered;
+pub mod ledgered;
 mod material;
 mod prompts;
+mod redact;
 mod report;
 mod suite;
 pub mod teacher;
@@ -24,6 +28,8 @@ pub mod workdir;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use limbeck_store::ledger::SecretKey;
+use limbeck_store::redact::Redactor;
 use limbeck_store::{RunStatus, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +43,7 @@ use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::sources::Cache;
 
+use batches::Left;
 use drawing::Drawn;
 use material::Material;
 use workdir::{StageDir, Workdir, write_whole};
@@ -66,6 +73,9 @@ pub struct Options {
     /// Kinds of failures that are asked again, also when the harvest is done.
     #[serde(skip)]
     pub retry_failed: Vec<String>,
+    /// Do not wait for batches: ask once how far they are, and leave what is open to the next run.
+    #[serde(skip)]
+    pub no_wait: bool,
     /// Report what is done and do nothing.
     #[serde(skip)]
     pub only_look: bool,
@@ -78,6 +88,8 @@ pub enum Ended {
     Done(Box<Report>),
     /// The user stopped it; what was in flight is saved.
     Interrupted,
+    /// Something is left in batches, which the next run collects or asks again.
+    Unfinished(Left),
 }
 
 /// A recipe on its way.
@@ -86,6 +98,9 @@ pub struct Pipeline {
     options: Options,
     work: Workdir,
     store: Store,
+    redactor: Redactor,
+    /// Signs the ledger, and what is said of what is in it.
+    signer: Option<SecretKey>,
     cache: Cache,
     printer: Printer,
     progress: Progress,
@@ -134,17 +149,29 @@ struct NotDone;
 #[error("interrupted")]
 struct Interrupted;
 
+/// Requests are left in batches.
+#[derive(Debug, thiserror::Error)]
+#[error("batches are left to the next run")]
+struct Unfinished(Left);
+
 impl Pipeline {
     /// Opens the work folder, which no other process may be using.
     pub async fn open(recipe: Recipe, options: Options, at: Surroundings) -> anyhow::Result<Self> {
+        let redactor = match recipe.redact() {
+            Some(section) => section.redactor()?,
+            None => Redactor::default(),
+        };
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
-        ledger_key::sign_with_it(&store, &at.printer).await?;
+        let signer = ledger_key::sign_with_it(&store, &at.printer).await?;
+        store.tell_terms(recipe.registry()?);
         Ok(Self {
             recipe,
             options,
             work,
             store,
+            redactor,
+            signer,
             cache: at.cache,
             printer: at.printer,
             progress: at.progress,
@@ -156,12 +183,19 @@ impl Pipeline {
 
     /// Does every stage up to and including `until` that is not done yet, and writes the report.
     pub async fn run(&self, until: Stage) -> anyhow::Result<Ended> {
+        if !self.options.only_look {
+            self.keep_recipe().await?;
+        }
         let mut outcomes = Outcomes::default();
         let ended = self.stages(until, &mut outcomes).await;
         let written = self.write_checkpoint().await;
         match ended {
             Ok(()) => {}
             Err(error) if error.is::<Interrupted>() => return Ok(Ended::Interrupted),
+            Err(error) if error.is::<Unfinished>() => {
+                let Unfinished(left) = error.downcast()?;
+                return Ok(Ended::Unfinished(left));
+            }
             Err(error) if error.is::<NotDone>() => {}
             // It may be what keeps a checkpoint from being written as well.
             Err(error) => return Err(error),
@@ -173,7 +207,10 @@ impl Pipeline {
     }
 
     async fn stages(&self, until: Stage, outcomes: &mut Outcomes) -> anyhow::Result<()> {
-        let harvested = self.harvest().await?;
+        if until >= Stage::Train && !self.options.only_look {
+            self.check_precision()?;
+        }
+        let harvested = self.harvest(until >= Stage::Train).await?;
         outcomes.harvest = Some(harvested.outcome.clone());
         if until < Stage::Curate {
             return Ok(());
@@ -196,7 +233,12 @@ impl Pipeline {
         if until < Stage::Export {
             return Ok(());
         }
-        let exported = self.export(&trained, evaluated.as_ref()).await?;
+        let from = export::From {
+            curated: &curated,
+            trained: &trained,
+            evaluated: evaluated.as_ref(),
+        };
+        let exported = self.export(from).await?;
         outcomes.export = Some(exported.outcome);
         Ok(())
     }
@@ -222,7 +264,8 @@ impl Pipeline {
         dir: &StageDir,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        self.recorded_as(name, dir, work, |outcome| serde_json::to_value(outcome))
+        let summary = |outcome: &T| serde_json::to_value(outcome);
+        self.recorded_with(name, dir, work, summary, std::future::ready(Ok(())))
             .await
     }
 
@@ -233,6 +276,30 @@ impl Pipeline {
         dir: &StageDir,
         work: impl Future<Output = anyhow::Result<T>>,
         summary: impl FnOnce(&T) -> serde_json::Result<serde_json::Value>,
+    ) -> anyhow::Result<T> {
+        self.recorded_with(name, dir, work, summary, std::future::ready(Ok(())))
+            .await
+    }
+
+    /// The same, with work that comes after the last entry and before the stage is marked as done.
+    async fn recorded_then<T: Serialize>(
+        &self,
+        name: &'static str,
+        dir: &StageDir,
+        work: impl Future<Output = anyhow::Result<T>>,
+        after: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<T> {
+        let summary = |outcome: &T| serde_json::to_value(outcome);
+        Box::pin(self.recorded_with(name, dir, work, summary, after)).await
+    }
+
+    async fn recorded_with<T: Serialize>(
+        &self,
+        name: &'static str,
+        dir: &StageDir,
+        work: impl Future<Output = anyhow::Result<T>>,
+        summary: impl FnOnce(&T) -> serde_json::Result<serde_json::Value>,
+        after: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<T> {
         if self.options.only_look {
             return Err(NotDone.into());
@@ -248,15 +315,19 @@ impl Pipeline {
             .with_context(|| format!("the stage `{name}` did not end well"));
         let (status, summary) = match &result {
             Ok(outcome) => (RunStatus::Finished, summary(outcome)?),
-            Err(error) if error.is::<Interrupted>() => {
+            Err(error) if error.is::<Interrupted>() || error.is::<Unfinished>() => {
                 (RunStatus::Interrupted, serde_json::Value::Null)
             }
             Err(error) => (RunStatus::Failed, format!("{error:#}").into()),
         };
+        // The outcome last: an audit asks for the run behind each, also of a process that was killed in between.
+        self.store.finish_run(id, status, &summary).await?;
         if let Ok(outcome) = &result {
+            after
+                .await
+                .with_context(|| format!("the stage `{name}` did not end well"))?;
             dir.finish(outcome)?;
         }
-        self.store.finish_run(id, status, &summary).await?;
         result
     }
 

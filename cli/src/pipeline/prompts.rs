@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use limbeck_store::redact::{Counts, Redactor};
 use limbeck_store::{ContentIds, Prompt, SamplingParameters, id_bytes};
 use limbeck_teacher::Ask;
 use limbeck_teacher::wire::WireRequest;
 use serde_json::{Map, Value};
 
-use super::Pipeline;
 use super::teacher::Loaded;
+use super::{Pipeline, redact};
 use crate::printer::WithHint;
 use crate::recipe::{Asking, Phrasing, PromptTable, SourceTable};
 use crate::table::{Chosen, DrawnRow, DrawnRows, RowFile};
@@ -22,6 +23,7 @@ pub struct DrawnPrompts {
     file: RowFile,
     table: PromptTable,
     asking: Asking,
+    redactor: Redactor,
     rows: DrawnRows,
 }
 
@@ -29,12 +31,18 @@ pub struct DrawnPrompts {
 pub type Placed = (usize, Prompt);
 
 impl DrawnPrompts {
-    /// The prompts about `rows` of `file`.
-    pub fn new(file: RowFile, table: &PromptTable, asking: Asking, rows: DrawnRows) -> Self {
+    /// The prompts about `rows` of `file`: how they are asked, and what is replaced before.
+    pub fn new(
+        file: RowFile,
+        table: &PromptTable,
+        (asking, redactor): (Asking, Redactor),
+        rows: DrawnRows,
+    ) -> Self {
         Self {
             file,
             table: table.clone(),
             asking,
+            redactor,
             rows,
         }
     }
@@ -55,6 +63,7 @@ impl DrawnPrompts {
             prompts: self,
             rows: self.file.read(self.rows.iter())?,
             ways: self.ways(),
+            counts: Counts::default(),
         })
     }
 
@@ -66,6 +75,7 @@ impl DrawnPrompts {
             prompts: self,
             rows: self.file.read(rows)?,
             ways: self.ways(),
+            counts: Counts::default(),
         };
         let mut first = Vec::new();
         loop {
@@ -102,15 +112,17 @@ impl DrawnPrompts {
         row: DrawnRow,
         columns: &Map<String, Value>,
         ways: &mut [Way<'_>],
+        counts: &mut Counts,
     ) -> anyhow::Result<Vec<Placed>> {
         let source = self.table.source();
-        let input = self.asking.input(columns);
+        let columns = redact::counted(&self.redactor, &self.asking, columns, counts);
+        let input = self.asking.input(&columns);
         let input = input.with_context(|| format!("`{source}`, row {}", row.number))?;
         let mut prompts = Vec::with_capacity(ways.len());
         for way in ways.iter_mut().filter(|way| row.drawn < way.rows) {
             let prompt = way
                 .phrasing
-                .prompt(&self.table, row.number, columns, &input)?;
+                .prompt(&self.table, row.number, &columns, &input)?;
             let place = if self.table.shuffle {
                 row.drawn
             } else {
@@ -139,6 +151,8 @@ pub struct Reading<'a, I> {
     prompts: &'a DrawnPrompts,
     rows: Chosen<'a, I>,
     ways: Vec<Way<'a>>,
+    /// What was replaced so far.
+    counts: Counts,
 }
 
 impl<I: Iterator<Item = DrawnRow>> Reading<'_, I> {
@@ -148,7 +162,8 @@ impl<I: Iterator<Item = DrawnRow>> Reading<'_, I> {
         while chunk.len() < CHUNK {
             let Some(row) = self.rows.next() else { break };
             let (row, columns) = row?;
-            chunk.extend(self.prompts.prompts_of(row, &columns, &mut self.ways)?);
+            let (ways, counts) = (&mut self.ways, &mut self.counts);
+            chunk.extend(self.prompts.prompts_of(row, &columns, ways, counts)?);
         }
         Ok(chunk)
     }
@@ -174,19 +189,19 @@ impl Phrasing {
 }
 
 impl Pipeline {
-    /// Puts the prompts in the store; returns their ids in the order in which they are asked. What one of `teachers`
-    /// would refuse is found before anything is kept or sent and paid for.
+    /// Puts the prompts in the store; returns their ids in the order in which they are asked, and what was replaced in
+    /// their rows. What one of `teachers` would refuse is found before anything is kept or sent and paid for.
     pub(super) async fn keep_prompts(
         &self,
         prompts: &DrawnPrompts,
         teachers: &[Loaded],
-    ) -> anyhow::Result<Arc<ContentIds>> {
-        let ids = self.check_prompts(prompts, teachers)?;
+    ) -> anyhow::Result<(Arc<ContentIds>, Counts)> {
+        let (ids, counts) = self.check_prompts(prompts, teachers)?;
         let mut reading = prompts.read()?;
         loop {
             let chunk = reading.chunk()?;
             if chunk.is_empty() {
-                return Ok(Arc::new(ids.into()));
+                return Ok((Arc::new(ids.into()), counts));
             }
             self.stop_if_cancelled()?;
             for (place, prompt) in &chunk {
@@ -199,19 +214,19 @@ impl Pipeline {
         }
     }
 
-    /// The ids of the prompts, each looked at.
+    /// The ids of the prompts, each looked at, and what was replaced.
     fn check_prompts(
         &self,
         prompts: &DrawnPrompts,
         teachers: &[Loaded],
-    ) -> anyhow::Result<Vec<[u8; 32]>> {
+    ) -> anyhow::Result<(Vec<[u8; 32]>, Counts)> {
         let parameters = self.recipe.harvest()?.parameters();
         let mut ids = vec![[0; 32]; prompts.len()];
         let mut reading = prompts.read()?;
         loop {
             let chunk = reading.chunk()?;
             if chunk.is_empty() {
-                return Ok(ids);
+                return Ok((ids, reading.counts));
             }
             self.stop_if_cancelled()?;
             for (place, prompt) in chunk {

@@ -5,12 +5,28 @@ use std::path::Path;
 use limbeck_student::evaluate::{GateOutcome, Metric, Scored};
 use sha2::{Digest, Sha256};
 
-use super::{Outcomes, Pipeline, curate, export, harvest, train};
+use super::{Outcomes, Pipeline, curate, export, harvest, redact, train};
 use crate::recipe::{DeviceSection, SourceTable};
 use crate::report::{
     CheckOutcome, Curate, CurvePoint, Evaluate, Exported, FunnelStep, Gate, GateCondition, Harvest,
     Intent, Machine, RecipeIdentity, Report, Score, SourceIdentity, TeacherIdentity, Train,
 };
+
+/// What was denied, and by whose word it was done all the same.
+fn waived(outcomes: &Outcomes) -> Vec<String> {
+    let trained = outcomes.train.iter().flat_map(|outcome| &outcome.waivers);
+    let exported = outcomes.export.iter().flat_map(|outcome| &outcome.waivers);
+    let told = trained.chain(exported).map(|waiver| {
+        format!(
+            "The audit denies `{}`; {} waived it until {}: {}",
+            waiver.code, waiver.reviewer, waiver.expires, waiver.reason
+        )
+    });
+    let mut told: Vec<String> = told.collect();
+    told.sort();
+    told.dedup();
+    told
+}
 
 impl Pipeline {
     /// Puts together what the stages found.
@@ -22,6 +38,15 @@ impl Pipeline {
             notes.extend(harvest.notes.iter().cloned());
             notes.extend(self.filter_note()?);
         }
+        if let Some(curate) = &outcomes.curate {
+            notes.extend(redact::note(
+                "Replaced in what the student learns from, in",
+                &curate.replaced,
+                curate.looked_through,
+                "answers with their inputs",
+            ));
+        }
+        notes.extend(waived(outcomes));
         if let Some(limit) = self.options.limit {
             notes.push(format!(
                 "A trial with at most {limit} prompts and {limit} rows of each suite."
@@ -93,6 +118,7 @@ impl Pipeline {
                 parameters: outcome.teacher.parameters,
             },
             source: self.source_of_prompts(outcome)?,
+            replaced: outcome.replaced.iter().cloned().map(Into::into).collect(),
         })
     }
 
@@ -230,6 +256,7 @@ fn curate_section(outcome: &curate::Outcome) -> Curate {
                 first_dropped: check.dropped as u64,
             })
             .collect(),
+        replaced: outcome.replaced.iter().cloned().map(Into::into).collect(),
     }
 }
 
@@ -242,6 +269,7 @@ fn train_section(outcome: &train::Outcome) -> Train {
         seconds: report.seconds,
         final_loss: report.final_loss.into(),
         held_out_loss: report.best_held_out.map(Into::into),
+        precision: Some(report.precision.to_string()),
         curve: report
             .curve
             .iter()
@@ -255,7 +283,7 @@ fn train_section(outcome: &train::Outcome) -> Train {
     }
 }
 
-fn names(uses: &[crate::recipe::Use]) -> Vec<String> {
+fn names(uses: &[limbeck_store::terms::Use]) -> Vec<String> {
     let name = |value: serde_json::Value| value.as_str().map(str::to_owned);
     uses.iter()
         .filter_map(|one| serde_json::to_value(one).ok().and_then(name))
@@ -320,7 +348,10 @@ mod tests {
 
     #[test]
     fn a_device_without_demands_has_no_gate() {
-        let export = export::Outcome { files: Vec::new() };
+        let export = export::Outcome {
+            files: Vec::new(),
+            waivers: Vec::new(),
+        };
         assert_eq!(device_gate(&DeviceSection::default(), &export, None), None);
     }
 
@@ -353,7 +384,10 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_does_not_pass() {
-        let export = export::Outcome { files: Vec::new() };
+        let export = export::Outcome {
+            files: Vec::new(),
+            waivers: Vec::new(),
+        };
         let device = DeviceSection {
             max_file_mb: Some(4.0),
             min_requests_per_second: Some(200.0),

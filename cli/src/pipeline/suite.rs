@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::drawing::DrawnSuite;
 use super::harvest::Asked;
 use super::{Finished, Pipeline};
+use crate::recipe::{EvaluateSection, HarvestSection};
 
 /// The answers to all suites.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,6 +75,31 @@ impl Pipeline {
             records.next_if(|record| record.id == *id)
         });
         Ok(rows.collect())
+    }
+}
+
+/// What the report says of rows that are too near a suite.
+pub(super) fn near_note(count: usize, what: &str) -> String {
+    format!(
+        "{count} {what} were kept away from training because they are, or nearly are, in an evaluation suite."
+    )
+}
+
+/// Labels of people that are none of the choices would count as wrong for everybody.
+pub(super) fn check_expected(
+    harvest: &HarvestSection,
+    section: &EvaluateSection,
+    expected: Option<&[String]>,
+) -> anyhow::Result<()> {
+    let (Some(choices), Some(expected)) = (&harvest.choices, expected) else {
+        return Ok(());
+    };
+    match expected.iter().find(|answer| !choices.contains(answer)) {
+        Some(answer) => anyhow::bail!(
+            "the suite `{}` expects `{answer}`, which is none of the choices {choices:?}",
+            section.name
+        ),
+        None => Ok(()),
     }
 }
 

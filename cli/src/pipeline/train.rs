@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use limbeck_model::{ModelFiles, Tokenizer, WeightMap, write_hugging_face_folder};
+use limbeck_store::audit::Waiver;
+use limbeck_store::identity::sha256_hex;
 use limbeck_store::{Dataset, DatasetRow, NotedKind, RowAnswer};
 use limbeck_student::embeddings::{project_embeddings, teacher_rows};
 use limbeck_student::train::{
@@ -16,6 +18,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Finished, Interrupted, Pipeline, StageDir, curate};
+use crate::printer::WithHint;
 use crate::progress::adapters::TrainBar;
 use crate::recipe::{Init, TokenizerChoice};
 
@@ -31,6 +34,9 @@ pub struct Outcome {
     pub report: TrainReport,
     /// Tokens of the student's vocabulary.
     pub vocabulary: usize,
+    /// Those by which it was trained although an audit denied it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
 }
 
 /// All that training needs, owned, so that it can run on a thread of its own.
@@ -58,28 +64,37 @@ impl Pipeline {
             "train": self.recipe.train()?,
         });
         let (dir, done) = self.stage::<Outcome>("train", &inputs)?;
-        let outcome = match done {
-            Some(outcome) => outcome,
-            None => {
-                self.recorded("train", &dir, self.learn(curated, &dir))
-                    .await?
-            }
+        let outcome = if let Some(outcome) = done {
+            outcome
+        } else {
+            let waivers = self.may_go_on("train", curated).await?;
+            let work = self.learn(curated, &dir, waivers);
+            self.recorded("train", &dir, work).await?
         };
         self.work.link("student", &dir.join(STUDENT))?;
         Ok(Finished { dir, outcome })
+    }
+
+    /// Refuses a precision that this processor does not have: at the end of a long harvest it would be late to.
+    pub(super) fn check_precision(&self) -> anyhow::Result<()> {
+        let train = self.recipe.train()?;
+        if let Some(precision) = train.precision {
+            precision
+                .resolve()
+                .with_context(|| format!("`[train]` asks for the precision `{precision}`"))?;
+        }
+        Ok(())
     }
 
     async fn learn(
         &self,
         curated: &Finished<curate::Outcome>,
         dir: &StageDir,
+        waivers: Vec<Waiver>,
     ) -> anyhow::Result<Outcome> {
         let student = self.recipe.student()?;
         let plan = self.recipe.train()?.plan(&student.shape);
-        let path = curated.dir.join(curate::DATASET);
-        let dataset: Dataset = serde_json::from_slice(
-            &std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?,
-        )?;
+        let (dataset, dataset_sha256) = self.dataset(curated).await?;
         let with_candidates = plan.objective.forward_kl > 0.0;
         let mut examples = Vec::with_capacity(dataset.rows.len());
         for row in dataset.rows {
@@ -96,11 +111,39 @@ impl Pipeline {
             cancel: self.cancel.clone(),
         };
         let bar = TrainBar::new(&self.progress);
-        let outcome = tokio::task::spawn_blocking(move || job.run(bar)).await??;
-        let made_from = json!({"dataset": curated.outcome.dataset, "curation": curated.dir.hash()});
+        let mut outcome = tokio::task::spawn_blocking(move || job.run(bar)).await??;
+        let made_from = json!({
+            "dataset": curated.outcome.dataset,
+            "dataset_sha256": dataset_sha256,
+            "curation": curated.dir.hash(),
+            "waivers": waivers,
+        });
         self.note_files(NotedKind::Model, dir, STUDENT, made_from)
             .await?;
+        outcome.waivers = waivers;
         Ok(outcome)
+    }
+
+    /// The rows that are learned from, which must be those that the store has, and the SHA-256 of their file.
+    async fn dataset(
+        &self,
+        curated: &Finished<curate::Outcome>,
+    ) -> anyhow::Result<(Dataset, String)> {
+        let path = curated.dir.join(curate::DATASET);
+        let text =
+            std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let dataset: Dataset = serde_json::from_slice(&text)
+            .with_context(|| format!("`{}` is no dataset", path.display()))?;
+        let kept = self.store.dataset(&curated.outcome.dataset).await?;
+        if kept.is_none_or(|kept| kept.rows != dataset.rows) {
+            return Err(anyhow::anyhow!(
+                "`{}` does not hold the rows that the store has of dataset {}",
+                path.display(),
+                curated.outcome.dataset
+            ))
+            .hint("remove the folder that it is in, and run the recipe again");
+        }
+        Ok((dataset, sha256_hex(&text)))
     }
 
     /// The file of the teacher that the student's tokenizer or weights come from.
@@ -121,8 +164,9 @@ impl Pipeline {
                 choices,
                 probabilities,
             },
-            RowAnswer::Text { text, .. } => match row.trace_ids.first() {
-                Some(trace) if with_candidates => {
+            // What was replaced is still in the teacher's tokens.
+            RowAnswer::Text { text, redacted, .. } => match row.trace_ids.first() {
+                Some(trace) if with_candidates && !redacted => {
                     let tokens = self.store.token_log_probabilities(trace).await?;
                     let tokens = tokens.into_iter().flatten();
                     let tokens = tokens.map(|token| TeacherToken {
@@ -194,6 +238,7 @@ impl Job {
         Ok(Outcome {
             report,
             vocabulary: tokenizer.vocab_size(),
+            waivers: Vec::new(),
         })
     }
 

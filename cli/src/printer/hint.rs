@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::{self, Display};
 
 use limbeck_store::StoreError;
+use limbeck_store::terms::TermsError;
 use limbeck_teacher::{AskError, HarvestError, TeacherError};
 
 /// An error together with what its reader can do about it.
@@ -45,6 +46,8 @@ impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
 /// What the library says that an error comes from.
 pub(super) fn of_library<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e str> {
     if let Some(error) = cause.downcast_ref::<StoreError>() {
+        error.hint()
+    } else if let Some(error) = cause.downcast_ref::<TermsError>() {
         error.hint()
     } else if let Some(error) = cause.downcast_ref::<HarvestError>() {
         error.hint()

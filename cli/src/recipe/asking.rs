@@ -75,6 +75,15 @@ impl Asking {
         Ok(())
     }
 
+    /// Whether what is asked about a row, or what the student sees of it, may hold something of this column.
+    pub fn uses(&self, column: &str) -> bool {
+        let bare = |phrasing: &Phrasing| phrasing.template.is_none();
+        let templates = self.phrasings.iter().map(|phrasing| &phrasing.template);
+        let mut templates = templates.chain([&self.input]).flatten();
+        templates.any(|template| template.uses(column))
+            || (["prompt", "messages"].contains(&column) && self.phrasings.iter().any(bare))
+    }
+
     /// What the student sees of a row.
     pub fn input(&self, columns: &Columns) -> Result<String, TemplateError> {
         match (&self.input, self.phrasings.first()) {

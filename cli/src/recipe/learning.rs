@@ -1,5 +1,6 @@
 //! `[curate]`, `[student]` and `[train]`: what is learnt from, by what, and how.
 
+use limbeck_model::Precision;
 use limbeck_store::{Check, PriorCorrection};
 use limbeck_student::train::{Objective, Shape, TrainPlan};
 use serde::{Deserialize, Serialize};
@@ -119,6 +120,14 @@ pub struct TrainSection {
     /// Tokens of one step, about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_tokens: Option<usize>,
+    /// Tokens that go through the student together, about, where a whole step would need too much memory. The mean
+    /// over a step's supervised tokens stays what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_tokens: Option<usize>,
+    /// Whether activations are computed a second time rather than kept: less memory, about a third more time, the same
+    /// student. Not a part of what a stage is known by.
+    #[serde(default, skip_serializing)]
+    pub recompute: Option<bool>,
     /// The highest learning rate of the schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
@@ -164,6 +173,10 @@ pub struct TrainSection {
     /// Steps between checkpoints; 0 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<usize>,
+    /// In what numbers matrices are multiplied: `f32`, `bf16` (an error on a processor without it), or `auto` for bf16
+    /// where the processor has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
 }
 
 impl TrainSection {
@@ -176,6 +189,8 @@ impl TrainSection {
             epochs: self.epochs.unwrap_or(rest.epochs),
             warm_up_epochs: self.warm_up_epochs.unwrap_or(rest.warm_up_epochs),
             batch_tokens: self.batch_tokens.unwrap_or(rest.batch_tokens),
+            pass_tokens: self.pass_tokens.or(rest.pass_tokens),
+            recompute: self.recompute.unwrap_or(rest.recompute),
             learning_rate: self.learning_rate.unwrap_or(rest.learning_rate),
             learning_rate_warm_up: self
                 .learning_rate_warm_up
@@ -195,6 +210,7 @@ impl TrainSection {
             patience: self.patience.or(rest.patience),
             average_last: self.average_last.unwrap_or(rest.average_last),
             checkpoint_every: self.checkpoint_every.unwrap_or(rest.checkpoint_every),
+            precision: self.precision.unwrap_or(rest.precision),
         }
     }
 }

@@ -6,6 +6,8 @@
 //! What a teacher is asked is in [`asking`].
 
 pub mod asking;
+mod audit;
+mod batch;
 mod diagnostic;
 mod error;
 mod harvest;
@@ -13,22 +15,28 @@ mod import;
 mod learning;
 mod locate;
 mod measuring;
+pub mod redact;
 mod source_table;
 mod teacher;
+mod terms;
 mod validate;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use limbeck_store::audit::{Clarification, Waiver};
+use limbeck_store::terms::{Declaration, TermsRecord, Use};
 use serde::{Deserialize, Serialize};
 
 pub use asking::{Asking, Phrasing};
+pub use audit::AuditSection;
 pub use diagnostic::nearest;
 pub use error::RecipeError;
 pub use harvest::HarvestSection;
 pub use import::ImportSection;
 pub use learning::{CurateSection, Init, StudentSection, TokenizerChoice, TrainSection};
 pub use measuring::{DeviceSection, EvaluateSection, ExportSection};
+pub use redact::RedactSection;
 pub use source_table::{PromptTable, SourceTable};
 pub use teacher::TeacherSection;
 
@@ -37,6 +45,7 @@ pub use teacher::TeacherSection;
 pub struct Recipe {
     path: PathBuf,
     folder: PathBuf,
+    text: String,
     document: Document,
 }
 
@@ -47,8 +56,20 @@ struct Document {
     recipe: RecipeSection,
     #[serde(default)]
     intent: IntentSection,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    declaration: Vec<Declaration>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    terms: Vec<TermsRecord>,
+    #[serde(default, skip_serializing_if = "AuditSection::is_empty")]
+    audit: AuditSection,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waiver: Vec<Waiver>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clarification: Vec<Clarification>,
     #[serde(default)]
     teacher: Vec<TeacherSection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    redact: Option<RedactSection>,
     harvest: Option<HarvestSection>,
     #[serde(default)]
     import: Vec<ImportSection>,
@@ -86,20 +107,6 @@ pub struct IntentSection {
     pub commercial: Option<bool>,
 }
 
-/// One use of answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Use {
-    /// A model learns from them.
-    Train,
-    /// Models are measured on them.
-    Evaluate,
-    /// The model is given to others.
-    ReleaseModel,
-    /// The answers are given to others.
-    ReleaseData,
-}
-
 impl Recipe {
     /// Reads and checks a recipe.
     pub fn load(path: &Path) -> Result<Self, RecipeError> {
@@ -116,16 +123,36 @@ impl Recipe {
             Some(parent) if parent != Path::new("") => parent.to_owned(),
             _ => PathBuf::from("."),
         };
+        Self::read(path, text, folder, true)
+    }
+
+    /// Reads and checks the copy of a recipe that a run keeps. Its paths are relative to `folder`, where the files that
+    /// it names may be gone by now.
+    pub fn load_copy(path: &Path, folder: &Path) -> Result<Self, RecipeError> {
+        let text = fs::read_to_string(path).map_err(|source| RecipeError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::read(path, &text, folder.to_owned(), false)
+    }
+
+    fn read(
+        path: &Path,
+        text: &str,
+        folder: PathBuf,
+        has_files: bool,
+    ) -> Result<Self, RecipeError> {
         let invalid = |diagnostics| RecipeError::Invalid { diagnostics };
         let mut document = locate::read(path, text).map_err(invalid)?;
         document.name_suites();
-        let problems = validate::problems(&document, &folder);
+        let problems = validate::problems(&document, has_files.then_some(&*folder));
         if !problems.is_empty() {
             return Err(invalid(locate::place(path, text, problems)));
         }
         Ok(Self {
             path: path.to_owned(),
             folder,
+            text: text.to_owned(),
             document,
         })
     }
@@ -143,6 +170,11 @@ impl Recipe {
     /// The folder that its paths are relative to.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// All of it, as it was read.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// `[recipe]`.
@@ -209,6 +241,11 @@ impl Recipe {
     /// Every `[[teacher]]`.
     pub fn teachers(&self) -> &[TeacherSection] {
         &self.document.teacher
+    }
+
+    /// `[redact]`, where the recipe asks for it.
+    pub fn redact(&self) -> Option<&RedactSection> {
+        self.document.redact.as_ref()
     }
 
     /// `[harvest]`.
@@ -298,9 +335,13 @@ impl Document {
 }
 
 #[cfg(test)]
+mod audit_mistakes_tests;
+#[cfg(test)]
 mod mistakes_tests;
 #[cfg(test)]
 mod service_mistakes_tests;
+#[cfg(test)]
+mod terms_mistakes_tests;
 #[cfg(test)]
 #[path = "recipe_tests.rs"]
 mod tests;

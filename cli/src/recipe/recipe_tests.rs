@@ -126,7 +126,11 @@ fn the_plan_has_what_is_given_and_the_trainers_own_choice_of_the_rest() {
     let rest = limbeck_student::train::TrainPlan::default();
     assert_eq!((plan.epochs, plan.seed, plan.shape.ffn), (4.0, 7, 256));
     assert_eq!(plan.batch_tokens, rest.batch_tokens);
+    assert_eq!(plan.precision, rest.precision);
     assert!(plan.validate().is_ok());
+    let recipe = parse(&WHOLE.replace("epochs = 4", "epochs = 4\nprecision = \"bf16\"")).unwrap();
+    let plan = recipe.train().unwrap().plan(shape);
+    assert_eq!(plan.precision, limbeck_model::Precision::Bf16);
 }
 
 #[test]

@@ -147,3 +147,120 @@ fn what_a_service_cannot_be_asked_at_these_limits_or_settings_is_shown() {
                = help: did you mean `big`?"#]],
     );
 }
+
+#[test]
+fn batches_are_a_switch_or_a_table() {
+    for (given, size, poll_s) in [
+        ("true", 5000, 60.0),
+        ("{ size = 10 }", 10, 60.0),
+        ("{ poll_s = 0.5, wait_hours = 1 }", 5000, 0.5),
+    ] {
+        let recipe = SERVICE.replace("limits =", &format!("batch = {given}\nlimits ="));
+        let recipe = parse(&recipe).expect("no mistake");
+        let batch = recipe.teachers()[0].batch.expect("batches");
+        assert_eq!((batch.size, batch.poll_s), (size, poll_s));
+        let price = recipe.teachers()[0].harvest_price().expect("a price");
+        assert_eq!((price.input, price.output), (0.075, 0.3));
+    }
+    let recipe = SERVICE.replace("limits =", "batch = false\nlimits =");
+    let recipe = parse(&recipe).expect("no mistake");
+    assert_eq!(recipe.teachers()[0].batch, None);
+}
+
+#[test]
+fn batches_that_cannot_be_are_shown() {
+    let with = |batch: &str| format!("batch = {batch}\nlimits =");
+    check_service(
+        "limits =",
+        &with("{ sise = 5 }"),
+        &expect![[r#"
+        unknown key `sise`
+         --> recipe.toml:9:11
+          |
+        9 | batch = { sise = 5 }
+          |           ^^^^
+          = help: did you mean `size`?"#]],
+    );
+    check_service(
+        "limits =",
+        &with("7"),
+        &expect![[r#"
+        invalid type: integer `7`, expected `true`, `false`, or a table
+         --> recipe.toml:9:9
+          |
+        9 | batch = 7
+          |         ^"#]],
+    );
+    check_service(
+        "limits =",
+        &with("{ size = 60_000 }"),
+        &expect![[r#"
+        `size` is 60000, expected 1 to 50000
+         --> recipe.toml:9:18
+          |
+        9 | batch = { size = 60_000 }
+          |                  ^^^^^^"#]],
+    );
+    check_service(
+        "limits =",
+        &with("{ poll_s = 0 }"),
+        &expect![[r#"
+        `poll_s` is 0, expected more than 0 and at most 3600
+         --> recipe.toml:9:20
+          |
+        9 | batch = { poll_s = 0 }
+          |                    ^"#]],
+    );
+    check_service(
+        "limits =",
+        &with("true\nstream = true"),
+        &expect![[r#"
+        the answers of a batch do not come in pieces
+          --> recipe.toml:10:10
+           |
+        10 | stream = true
+           |          ^^^^
+           = help: leave `stream` out"#]],
+    );
+    let several =
+        "true\nendpoints = [{ base_url = \"http://h/v1\" }, { base_url = \"http://i/v1\" }]";
+    check_service(
+        "limits =",
+        &with(several),
+        &expect![[r#"
+        a batch goes to one address, and `endpoints` names several
+          --> recipe.toml:10:13
+           |
+        10 | endpoints = [{ base_url = "http://h/v1" }, { base_url = "http://i/v1" }]
+           |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           = help: name one address, or make a teacher of each
+
+        no price is known for `gpt-4o-mini`, so a cap would cap nothing
+          --> recipe.toml:11:51
+           |
+        11 | limits = { requests_per_minute = 600, spend_usd = 5.0 }
+           |                                                   ^^^
+           = help: add `price = { input = …, output = … }`, in USD for a million tokens"#]],
+    );
+    check_service(
+        "provider = \"openai\"\nmodel = \"gpt-4o-mini\"\nlimits = { requests_per_minute = 600, spend_usd = 5.0 }",
+        "provider = \"gemini\"\nmodel = \"gemini-2.5-flash\"\nbatch = true",
+        &expect![[r#"
+            the provider `gemini` is not asked in batches
+             --> recipe.toml:9:9
+              |
+            9 | batch = true
+              |         ^^^^
+              = help: leave `batch` out; `anthropic` and `openai` take batches"#]],
+    );
+    check_service(
+        "provider = \"openai\"\nmodel = \"gpt-4o-mini\"\nlimits = { requests_per_minute = 600, spend_usd = 5.0 }",
+        "provider = \"local\"\nmodel = \"teacher.gguf\"\nbatch = true",
+        &expect![[r#"
+            `batch` is for teachers over the network, and this one is local
+             --> recipe.toml:9:9
+              |
+            9 | batch = true
+              |         ^^^^"#]],
+    );
+}

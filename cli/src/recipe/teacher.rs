@@ -5,6 +5,8 @@ use std::time::Duration;
 use limbeck_teacher::{Limits, Price, RetryPolicy, Timeouts, wire};
 use serde::{Deserialize, Serialize};
 
+use super::batch::{BatchSection, switch_or_table};
+
 /// The provider that is no service: a model that this process runs itself.
 pub(super) const LOCAL: &str = "local";
 
@@ -42,6 +44,12 @@ pub struct TeacherSection {
     /// The region that the user has chosen, for receipts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// How long the provider keeps what it is sent, such as `30 days`, for receipts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
+    /// With whom the user has the contract, for receipts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contracting_entity: Option<String>,
     /// Several addresses of the service, over which the load is spread; instead of `base_url`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<EndpointSection>,
@@ -54,6 +62,13 @@ pub struct TeacherSection {
     /// Whether answers come in pieces, so that one that is taken back is seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
+    /// Whether, and how, it is asked in batches.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "switch_or_table"
+    )]
+    pub batch: Option<BatchSection>,
     /// How long to wait for the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<TimeoutSection>,
@@ -83,6 +98,20 @@ impl TeacherSection {
             })
         };
         self.price.or_else(known)
+    }
+
+    /// The same for what is asked in batches, where the service takes them.
+    pub fn batch_price(&self) -> Option<Price> {
+        let discount = self.preset()?.batch_discount?;
+        Some(self.price()?.with_discount(discount))
+    }
+
+    /// What the harvest pays: the price of batches if it asks in batches.
+    pub fn harvest_price(&self) -> Option<Price> {
+        match self.batch {
+            Some(_) => self.batch_price(),
+            None => self.price(),
+        }
     }
 
     /// The addresses: `endpoints`, or the one that `base_url` and `api_key_env` describe.

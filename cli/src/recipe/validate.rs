@@ -1,9 +1,13 @@
 //! What the types of a recipe cannot say: names that must exist, numbers that must fit, files that must be there.
 
+mod audit;
+mod batch;
 mod import;
 mod learning;
 mod measuring;
+mod redact;
 mod teacher;
+mod terms;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -25,8 +29,8 @@ const MOST_SAMPLES: u32 = 10_000;
 const MOST_TOP_LOGPROBS: u32 = 256;
 const MOST_TOKENS: u32 = 1 << 20;
 
-/// Every mistake in `document`; `folder` is what its paths are relative to.
-pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
+/// Every mistake in `document`; `folder` is what its paths are relative to, if they are looked at.
+pub(super) fn problems(document: &Document, folder: Option<&Path>) -> Vec<Problem> {
     let mut checker = Checker {
         folder,
         sections: &document.teacher,
@@ -38,6 +42,14 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
         problems: Vec::new(),
     };
     checker.file_name("recipe.name", &document.recipe.name);
+    checker.terms(&document.terms);
+    checker.declarations(&document.declaration);
+    checker.clarifications(document);
+    if let Some(redact) = &document.redact {
+        checker.redact(redact);
+    }
+    checker.audit(&document.audit);
+    checker.waivers(&document.waiver);
     checker.teachers(&document.teacher, document.harvest.as_ref());
     checker.imports(&document.import);
     if let Some(harvest) = &document.harvest {
@@ -65,7 +77,7 @@ pub(super) fn problems(document: &Document, folder: &Path) -> Vec<Problem> {
 }
 
 struct Checker<'a> {
-    folder: &'a Path,
+    folder: Option<&'a Path>,
     sections: &'a [TeacherSection],
     teachers: Vec<&'a str>,
     problems: Vec<Problem>,
@@ -153,7 +165,10 @@ impl Checker<'_> {
     }
 
     fn file(&mut self, at: &str, path: &str) {
-        if !self.folder.join(path).is_file() {
+        if self
+            .folder
+            .is_some_and(|folder| !folder.join(path).is_file())
+        {
             let message = format!("there is no file `{path}`");
             self.wrong_with_help(at, message, "paths are relative to the recipe's folder");
         }

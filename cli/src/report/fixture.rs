@@ -60,6 +60,7 @@ fn harvest() -> Harvest {
             sha256: None,
             license: Some("mit".into()),
         },
+        replaced: Vec::new(),
     }
 }
 
@@ -78,6 +79,7 @@ fn curate() -> Curate {
             check("duplicates", 3600, 31, 30),
             check("confidence", 3600, 190, 186),
         ],
+        replaced: Vec::new(),
     }
 }
 
@@ -108,6 +110,7 @@ fn train() -> Train {
         seconds: 20.7,
         final_loss: 0.447,
         held_out_loss: Some(0.501),
+        precision: Some("bf16".into()),
         curve,
     }
 }

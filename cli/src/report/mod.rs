@@ -133,6 +133,33 @@ pub struct Harvest {
     pub teacher: TeacherIdentity,
     /// Where the prompts come from.
     pub source: SourceIdentity,
+    /// What was replaced in the rows before anything was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
+}
+
+/// What one detector had replaced by placeholders.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Replaced {
+    /// The detector.
+    pub detector: String,
+    /// Its version.
+    pub version: u32,
+    /// How many were replaced.
+    pub matches: u64,
+    /// How many rows or answers held any.
+    pub items: u64,
+}
+
+impl From<limbeck_store::redact::Replaced> for Replaced {
+    fn from(replaced: limbeck_store::redact::Replaced) -> Self {
+        Self {
+            detector: replaced.detector,
+            version: replaced.version,
+            matches: replaced.matches,
+            items: replaced.items,
+        }
+    }
 }
 
 /// A teacher.
@@ -176,6 +203,9 @@ pub struct Curate {
     pub dropped: u64,
     /// What each check did, in their order.
     pub checks: Vec<CheckOutcome>,
+    /// What was replaced in what the student learns from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
 }
 
 /// What one check did.
@@ -206,6 +236,9 @@ pub struct Train {
     pub final_loss: f64,
     /// Loss on held-out data of the weights that were kept.
     pub held_out_loss: Option<f64>,
+    /// In what numbers matrices were multiplied, `f32` or `bf16`; sums are f32 always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
     /// The losses on the way.
     pub curve: Vec<CurvePoint>,
 }

@@ -55,6 +55,15 @@ impl Cache {
         }
     }
 
+    /// The same cache, from which nothing is downloaded.
+    #[must_use]
+    pub fn offline(&self) -> Self {
+        Self {
+            offline: true,
+            ..self.clone()
+        }
+    }
+
     /// The file of `source`, downloaded unless it is here already. Paths are taken relative to `base`.
     ///
     /// With `sha256` (hex) the content is verified, also that of a file that was in the cache.

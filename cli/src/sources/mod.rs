@@ -126,6 +126,14 @@ impl FromStr for Source {
     }
 }
 
+/// A source as others are told of it: of a file on this machine the name alone, since where it lies is nobody's business.
+pub fn shown(source: &str) -> String {
+    match Source::parse(source) {
+        Ok(source @ Source::Path(_)) => source.file_name(),
+        _ => source.to_owned(),
+    }
+}
+
 fn parse_hub(text: &str, rest: &str) -> Result<Source, InvalidSource> {
     let shape = || InvalidSource::Shape {
         found: text.to_owned(),

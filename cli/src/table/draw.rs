@@ -46,6 +46,8 @@ pub struct Candidates {
     rows: Vec<Candidate>,
     /// The values of the column to balance, as JSON text: 1 and "1" are different values.
     values: HashMap<String, u32>,
+    /// The hashes of rows that are not drawn by the text that duplicates have in common.
+    drawn_by: HashMap<u64, [u8; 32]>,
 }
 
 /// The rows that were drawn.
@@ -76,6 +78,7 @@ impl Candidates {
             draw,
             rows: Vec::new(),
             values: HashMap::new(),
+            drawn_by: HashMap::new(),
         }
     }
 
@@ -84,7 +87,8 @@ impl Candidates {
         self.rows.len()
     }
 
-    /// Adds a row. `key` is its text [normalised](limbeck_store::normalise()): what duplicates have in common.
+    /// Adds a row. `key` is its text [normalised](limbeck_store::normalise()): what duplicates have in common, and what
+    /// it is drawn by unless [`draw_by`](Self::draw_by) says otherwise.
     pub fn add(&mut self, row: u64, key: &str, columns: &Map<String, Value>, is_near: bool) {
         let column = self.draw.balance.as_ref();
         let value = column.and_then(|column| columns.get(column));
@@ -100,16 +104,33 @@ impl Candidates {
         });
     }
 
+    /// Has a row drawn by another normalised text than what duplicates have in common.
+    pub fn draw_by(&mut self, row: u64, text: &str) {
+        self.drawn_by.insert(row, rank(text, self.draw.seed));
+    }
+
     /// Draws. A text that occurs twice counts once, and what is near a suite is left out. Fails if a row lacks the
     /// column to balance.
     pub fn draw(self) -> Result<DrawnRows, TemplateError> {
-        let Self { draw, rows, .. } = self;
-        let mut ranked = rows;
+        let Self {
+            draw,
+            rows: mut ranked,
+            drawn_by,
+            ..
+        } = self;
         ranked.sort_unstable_by_key(|candidate| (candidate.rank, candidate.row));
         ranked.dedup_by_key(|candidate| candidate.rank);
         let unique = ranked.len();
         ranked.retain(|candidate| !candidate.is_near);
         let near_suite = unique - ranked.len();
+        if !drawn_by.is_empty() {
+            for candidate in &mut ranked {
+                if let Some(rank) = drawn_by.get(&candidate.row) {
+                    candidate.rank = *rank;
+                }
+            }
+            ranked.sort_unstable_by_key(|candidate| (candidate.rank, candidate.row));
+        }
         if let Some(column) = &draw.balance {
             balance(&mut ranked, column, draw.sample)?;
         } else if let Some(sample) = draw.sample {

@@ -15,6 +15,7 @@ struct Item {
     row: u64,
     columns: Map<String, Value>,
     key: String,
+    drawn_by: Option<String>,
 }
 
 fn items(texts: impl IntoIterator<Item = String>) -> Vec<Item> {
@@ -28,6 +29,7 @@ fn items(texts: impl IntoIterator<Item = String>) -> Vec<Item> {
             row: index as u64 + 1,
             columns: columns(&json!({"text": input, "label": label})),
             key: normalise(&input),
+            drawn_by: None,
         }
     };
     texts.into_iter().enumerate().map(item).collect()
@@ -46,6 +48,9 @@ fn drawn_from(items: &[Item], near: &NearIndex, draw: &Draw) -> Result<DrawnRows
     for item in items {
         let is_near = near.is_near(&item.key);
         candidates.add(item.row, &item.key, &item.columns, is_near);
+        if let Some(text) = &item.drawn_by {
+            candidates.draw_by(item.row, text);
+        }
     }
     candidates.draw()
 }
@@ -92,6 +97,28 @@ fn a_draw_repeats_and_another_seed_is_another_draw() {
     assert!(common < 30, "{common} of 100 are common");
     // In the order of the file.
     assert!(first.is_sorted());
+}
+
+#[test]
+fn what_is_replaced_in_rows_does_not_change_which_are_drawn() {
+    let before = drawn(&numbered(0..1000), &sample(100, 1));
+    let mut replaced = numbered(0..1000);
+    for item in &mut replaced {
+        let key = item.key.replace("message", "note");
+        item.drawn_by = Some(std::mem::replace(&mut item.key, key));
+    }
+    assert_eq!(drawn(&replaced, &sample(100, 1)), before);
+}
+
+#[test]
+fn rows_that_become_alike_count_once() {
+    let mut replaced = numbered(0..10);
+    for item in &mut replaced[2..] {
+        item.drawn_by = Some(std::mem::replace(&mut item.key, "note".to_owned()));
+    }
+    assert_eq!(in_order(&drawn(&replaced, &Draw::default())), [1, 2, 3]);
+    replaced[8].drawn_by = None;
+    assert_eq!(in_order(&drawn(&replaced, &Draw::default())), [1, 2, 3]);
 }
 
 #[test]
@@ -164,7 +191,8 @@ mod whole {
         let far: Vec<Item> = far.cloned().collect();
         let near_suite = unique.len() - far.len();
         let mut ranked: Vec<_> = far.into_iter().enumerate().collect();
-        ranked.sort_by_key(|(place, item)| (rank(&item.key, draw.seed), *place));
+        let drawn_by = |item: &Item| item.drawn_by.clone().unwrap_or_else(|| item.key.clone());
+        ranked.sort_by_key(|(place, item)| (rank(&drawn_by(item), draw.seed), *place));
         if let Some(column) = &draw.balance {
             let lacks = |(_, item): &(usize, Item)| !item.columns.contains_key(column);
             if ranked.iter().any(lacks) {
@@ -210,16 +238,19 @@ fn some_items() -> impl Strategy<Value = Vec<Item>> {
     let value = prop_oneof![
         4 => Just(json!("a")), 2 => Just(json!("b")), 1 => Just(json!(1)), 1 => Just(json!("1")),
     ];
-    let item = (0_u8..40, prop::option::weighted(0.98, value));
+    let drawn_by = prop::option::weighted(0.3, 0_u8..40);
+    let item = (0_u8..40, drawn_by, prop::option::weighted(0.98, value));
     prop::collection::vec(item, 0..60).prop_map(|rows| {
-        let item = |(index, (text, label)): (usize, (u8, Option<Value>))| Item {
-            row: 3 * index as u64 + 1,
-            columns: label
-                .map(|label| ("label".to_owned(), label))
-                .into_iter()
-                .collect(),
-            key: format!("text {text}"),
-        };
+        let item =
+            |(index, (text, drawn_by, label)): (usize, (u8, Option<u8>, Option<Value>))| Item {
+                row: 3 * index as u64 + 1,
+                columns: label
+                    .map(|label| ("label".to_owned(), label))
+                    .into_iter()
+                    .collect(),
+                key: format!("text {text}"),
+                drawn_by: drawn_by.map(|text| format!("as it came {text}")),
+            };
         rows.into_iter().enumerate().map(item).collect()
     })
 }

@@ -28,7 +28,7 @@ pub use draw::{Draw, DrawnRow, DrawnRows};
 pub use file::{Chosen, RowFile};
 pub use near::NearIndex;
 pub use rows::Rows;
-pub use scan::{Problems, Scan, Scanning};
+pub use scan::{Input, Problems, Scan, Scanning};
 pub use template::{Expression, Template, TemplateError};
 
 /// How rows are written in a file.

@@ -17,15 +17,34 @@ pub struct Problems {
     pub first: Vec<RowProblem>,
 }
 
-/// The bare text of a row.
-pub type Input<'a> = dyn Fn(&Map<String, Value>) -> Result<String, TemplateError> + 'a;
+/// What is made of a row that passes the filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The bare text that the student sees.
+    pub text: String,
+    /// What it would be if nothing were replaced in the row, where that differs: rows are drawn by it, so that the same
+    /// rows are drawn whatever is replaced in them.
+    pub as_it_came: Option<String>,
+}
+
+impl From<String> for Input {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            as_it_came: None,
+        }
+    }
+}
+
+/// Makes the input of a row.
+pub type InputOf<'a> = dyn Fn(&Map<String, Value>) -> Result<Input, TemplateError> + 'a;
 
 /// What the rows of a file are looked at with.
 pub struct Scanning<'a> {
     /// The condition on their columns.
     pub filter: Option<&'a Expression>,
     /// The bare text of a row.
-    pub input: &'a Input<'a>,
+    pub input: &'a InputOf<'a>,
     /// Texts that are kept apart.
     pub near: &'a NearIndex,
     /// A malformed row is an error.
@@ -142,12 +161,15 @@ impl Scan {
         match input {
             Ok(input) => {
                 self.worked = true;
-                let key = normalise(&input);
+                let key = normalise(&input.text);
                 if key.is_empty() {
                     self.empty += 1;
                 } else {
                     let is_near = with.near.is_near(&key);
                     self.candidates.add(row.number, &key, &row.columns, is_near);
+                    if let Some(text) = &input.as_it_came {
+                        self.candidates.draw_by(row.number, &normalise(text));
+                    }
                 }
             }
             // A branch that the recipe's check did not reach; it will not work on any other row either.

@@ -23,7 +23,7 @@ fn scanned(rows: &[Value], filter: &str) -> Scanned {
     let filter = Expression::compile(filter).unwrap();
     let with = Scanning {
         filter: Some(&filter),
-        input: &|columns| input.render(columns),
+        input: &|columns| input.render(columns).map(Into::into),
         near: &NearIndex::default(),
         strict: false,
     };

@@ -50,6 +50,7 @@ pub struct Template {
     environment: Arc<Environment<'static>>,
     source: String,
     columns: BTreeSet<String>,
+    whole_row: bool,
 }
 
 impl Template {
@@ -59,21 +60,26 @@ impl Template {
         environment
             .add_template_owned(NAME, source.to_owned())
             .map_err(|error| syntax("template", &error))?;
-        let columns = environment
+        let (columns, whole_row) = environment
             .get_template(NAME)
             .and_then(|template| {
                 unknown_names(template.render(Value::from_object(AnyColumn)))?;
-                Ok(columns_of(
-                    &environment,
-                    template.undeclared_variables(false),
-                ))
+                let variables = template.undeclared_variables(false);
+                let whole_row = variables.contains("row");
+                Ok((columns_of(&environment, variables), whole_row))
             })
             .map_err(|error| syntax("template", &error))?;
         Ok(Self {
             environment: Arc::new(environment),
             source: source.to_owned(),
             columns,
+            whole_row,
         })
+    }
+
+    /// Whether it may take something from this column; with `row` it may from any.
+    pub fn uses(&self, column: &str) -> bool {
+        self.whole_row || self.columns.contains(column)
     }
 
     /// Fails if it uses a column that is not among `columns`.

@@ -29,7 +29,7 @@ pub fn read(path: &Path, strict: bool) -> anyhow::Result<Table> {
     let file = row_file(path)?;
     let with = Scanning {
         filter: None,
-        input: &|_| Ok("text".to_owned()),
+        input: &|_| Ok("text".to_owned().into()),
         near: &NearIndex::default(),
         strict,
     };

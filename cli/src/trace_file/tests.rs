@@ -41,6 +41,7 @@ fn row(number: u32, verdicts: usize) -> Row {
             response_sha256: "s".to_owned(),
             service: None,
             import: None,
+            terms: None,
         },
     }
 }

@@ -21,24 +21,11 @@ pub use error::DecodeError;
 pub(crate) use forward::{Chunk, Outputs, Workspace};
 
 use crate::kernels::matrix::Matrix;
-use crate::kernels::simd::{InstructionSet, has_bf16_dot_products};
-use crate::{ModelConfig, ModelError, WeightSource};
+use crate::{ModelConfig, ModelError, Precision, WeightSource};
 
 /// Rows of one forward pass, at most, where the caller has more to read than that. Weights are streamed from memory
 /// once a pass, so a few hundred rows hide that; more only takes memory.
 pub(crate) const PASS_ROWS: usize = 512;
-
-/// In what numbers matrices are stored and multiplied; sums are f32 always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// [`Precision::Bf16`] where the processor has dot products for it, else [`Precision::F32`].
-    #[default]
-    Auto,
-    /// f32 everywhere.
-    F32,
-    /// Weights and the inputs of products rounded to bfloat16; needs AVX512-BF16.
-    Bf16,
-}
 
 /// One transformer block.
 struct Layer {
@@ -74,12 +61,7 @@ impl Decoder {
         precision: Precision,
     ) -> Result<Self, ModelError> {
         config.validate()?;
-        let precision = match precision {
-            Precision::Auto if has_bf16_dot_products() => Precision::Bf16,
-            Precision::Auto => Precision::F32,
-            Precision::Bf16 if !has_bf16_dot_products() => return Err(DecodeError::NoBf16.into()),
-            chosen => chosen,
-        };
+        let precision = precision.resolve()?;
         let loader = Loader { weights, precision };
         let width = config.width;
         let layers = (0..config.layers)
@@ -115,10 +97,7 @@ impl Decoder {
 
     /// The widest instructions that products use, for reports.
     pub fn instruction_set(&self) -> &'static str {
-        match self.precision {
-            Precision::Bf16 => "AVX512-BF16",
-            Precision::F32 | Precision::Auto => InstructionSet::detect().name(),
-        }
+        self.precision.instruction_set()
     }
 
     pub(crate) fn cache_shape(&self) -> CacheShape {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::kernels::simd::has_bf16_dot_products;
 use test_support::{Reference, odd_config, random_tokens, random_weights};
 
 fn decoder(tied: bool, precision: Precision) -> Decoder {

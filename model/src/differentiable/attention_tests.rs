@@ -1,9 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use candle_core::{D, Device};
+use proptest::prelude::*;
 
 use super::*;
-use crate::differentiable::test_support::{check_close, check_gradients, random};
+use crate::differentiable::test_support::{check_close, check_gradients, check_same, random};
 
 const SHAPE: AttentionShape = AttentionShape {
     heads: 4,
@@ -16,81 +16,65 @@ fn attention(offsets: &[usize]) -> Attention {
     Attention::new(SHAPE, rotary, Arc::from(offsets)).unwrap()
 }
 
-/// Rotates `[heads, tokens, head_dim]` as Hugging Face's Llama does: `x * cos + rotate_half(x) * sin`.
-fn rotated(x: &Tensor) -> Tensor {
-    let (_, tokens, head_dim) = x.dims3().unwrap();
-    let half = head_dim / 2;
-    let angle = |position: usize, channel: usize| {
-        position as f32 * 100f32.powf(-2.0 * (channel % half) as f32 / head_dim as f32)
-    };
-    let angles: Vec<f32> = (0..tokens)
-        .flat_map(|p| (0..head_dim).map(move |c| angle(p, c)))
-        .collect();
-    let angles = Tensor::from_vec(angles, (tokens, head_dim), &Device::Cpu).unwrap();
-    let (low, high) = (
-        x.narrow(2, 0, half).unwrap(),
-        x.narrow(2, half, half).unwrap(),
-    );
-    let turned = Tensor::cat(&[&high.neg().unwrap(), &low], 2).unwrap();
-    let cosine = x.broadcast_mul(&angles.cos().unwrap()).unwrap();
-    (cosine + turned.broadcast_mul(&angles.sin().unwrap()).unwrap()).unwrap()
-}
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
-/// The textbook form of one document, head by head.
-fn composed(input: &Tensor) -> Tensor {
-    let tokens = input.dim(0).unwrap();
-    let part = |start: usize, heads: usize| {
-        let columns = input
-            .narrow(1, start * SHAPE.head_dim, heads * SHAPE.head_dim)
-            .unwrap();
-        let split = columns.reshape((tokens, heads, SHAPE.head_dim)).unwrap();
-        split.transpose(0, 1).unwrap().contiguous().unwrap()
-    };
-    let queries = rotated(&part(0, 4));
-    let repeat = |x: Tensor| {
-        Tensor::stack(&[&x, &x], 1)
-            .unwrap()
-            .reshape((4, tokens, SHAPE.head_dim))
-            .unwrap()
-    };
-    let keys = repeat(rotated(&part(4, 2)));
-    let values = repeat(part(6, 2));
-    let scores =
-        (queries.matmul(&keys.t().unwrap()).unwrap() / (SHAPE.head_dim as f64).sqrt()).unwrap();
-    let mask: Vec<f32> = (0..tokens)
-        .flat_map(|i| (0..tokens).map(move |j| if j <= i { 0.0 } else { -1e9 }))
-        .collect();
-    let mask = Tensor::from_vec(mask, (tokens, tokens), &Device::Cpu).unwrap();
-    let scores = scores.broadcast_add(&mask).unwrap();
-    let exponents = scores
-        .broadcast_sub(&scores.max_keepdim(D::Minus1).unwrap())
-        .unwrap()
-        .exp()
-        .unwrap();
-    let probabilities = exponents
-        .broadcast_div(&exponents.sum_keepdim(D::Minus1).unwrap())
-        .unwrap();
-    let out = probabilities.matmul(&values).unwrap();
-    out.transpose(0, 1)
-        .unwrap()
-        .reshape((tokens, SHAPE.query_width()))
-        .unwrap()
+    /// Documents of less than a tile, of several and at the edges of one; heads narrower and wider than a tile's columns.
+    #[test]
+    fn agrees_with_the_composed_form_document_by_document(
+        lengths in prop::collection::vec(prop_oneof![0..9_usize, 60..68_usize, 100..200_usize], 1..4),
+        group in 1..4_usize,
+        key_value_heads in 1..3_usize,
+        half in prop_oneof![1..9_usize, 16..20_usize, Just(32)],
+        seed: u64,
+    ) {
+        let shape = AttentionShape {
+            heads: group * key_value_heads,
+            key_value_heads,
+            head_dim: 2 * half,
+        };
+        let mut offsets = vec![0];
+        for length in lengths {
+            offsets.push(offsets[offsets.len() - 1] + length);
+        }
+        let tokens = offsets[offsets.len() - 1].max(1);
+        if let Some(last) = offsets.last_mut() {
+            *last = tokens;
+        }
+        let rotary = Arc::new(Rotary::new(shape.head_dim, 201, 100.0));
+        let attention = Attention::new(shape, Arc::clone(&rotary), Arc::from(&offsets[..])).unwrap();
+        // Scores of some size, so that the softmax has something to say.
+        let input = (random(&[tokens, shape.columns()], seed) * 2.0).unwrap();
+        check_same(
+            &[input],
+            3e-4,
+            |v| attention.forward(&v[0]),
+            |v| composed::attention(&v[0], shape, &rotary, &offsets),
+        );
+    }
 }
 
 #[test]
-fn agrees_with_the_composed_form_document_by_document() {
-    let offsets = [0, 5, 6, 13];
-    let input = random(&[13, SHAPE.columns()], 1);
-    let documents: Vec<Tensor> = offsets
-        .windows(2)
-        .map(|pair| composed(&input.narrow(0, pair[0], pair[1] - pair[0]).unwrap()))
-        .collect();
-    let expected = Tensor::cat(&documents, 0).unwrap();
-    check_close(
-        &attention(&offsets).forward(&input).unwrap(),
-        &expected,
-        1e-5,
-    );
+fn the_number_of_threads_does_not_change_a_bit() {
+    let input = random(&[300, SHAPE.columns()], 5);
+    let rotary = Arc::new(Rotary::new(SHAPE.head_dim, 300, 100.0));
+    let attention = Attention::new(SHAPE, rotary, Arc::from([0, 3, 220, 300])).unwrap();
+    let bits = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let input = candle_core::Var::from_tensor(&input).unwrap();
+            let out = attention.forward(&input).unwrap();
+            let gradients = out.sqr().unwrap().backward().unwrap();
+            [&out, gradients.get(&input).unwrap()].map(|tensor| {
+                let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            })
+        })
+    };
+    assert_eq!(bits(1), bits(3));
 }
 
 #[test]

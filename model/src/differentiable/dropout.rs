@@ -1,41 +1,63 @@
 //! Seeded dropout.
 
-use candle_core::{Result, Tensor};
-use rayon::prelude::*;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::rows::BLOCK;
+use super::access::{matrix, read, values};
+use super::composed;
+use crate::kernels::fill::filled;
+use crate::kernels::row_gradients::mask;
 
-/// Sets each number to zero with probability `share` and scales the rest by `1 / (1 - share)`, so that sums keep
-/// their mean. `seed` alone decides which: the same seed drops the same places.
+/// Sets each number of a matrix to zero with probability `share` and scales the rest by `1 / (1 - share)`, so that sums
+/// keep their mean. `seed` alone decides which: the same seed drops the same places.
 pub fn dropout(x: &Tensor, share: f32, seed: u64) -> Result<Tensor> {
     if share <= 0.0 {
         return Ok(x.clone());
     }
-    let threshold = (f64::from(share) * 2f64.powi(32)) as u64;
-    let kept = 1.0 / (1.0 - share);
-    let mut mask = vec![0.0; x.elem_count()];
-    mask.par_chunks_mut(BLOCK * BLOCK)
-        .enumerate()
-        .for_each(|(block, mask)| {
-            for (offset, mask) in mask.iter_mut().enumerate() {
-                let place = (block * BLOCK * BLOCK + offset) as u64;
-                *mask = if mix(seed, place) >> 32 < threshold {
-                    0.0
-                } else {
-                    kept
-                };
-            }
-        });
-    // The mask is a constant, so candle's own product has the right gradient.
-    x * Tensor::from_vec(mask, x.shape(), x.device())?
+    let dropout = Dropout { share, seed };
+    if !x.device().is_cpu() {
+        let (rows, width) = x.dims2()?;
+        let ones = vec![1.0; rows * width];
+        return composed::masked(x, dropout.masked(&ones, rows, width));
+    }
+    x.contiguous()?.apply_op1(dropout)
 }
 
-/// `SplitMix64` of the place-th state after `seed`: a counter-based generator, so that places can be drawn in parallel.
-fn mix(seed: u64, place: u64) -> u64 {
-    let mut z = seed.wrapping_add(place.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+/// The mask is drawn on the way back as well rather than kept: that is cheaper than memory.
+struct Dropout {
+    share: f32,
+    seed: u64,
+}
+
+impl Dropout {
+    fn masked(&self, x: &[f32], rows: usize, width: usize) -> Vec<f32> {
+        let threshold = (f64::from(self.share) * 2f64.powi(32)) as u64;
+        let kept = 1.0 / (1.0 - self.share);
+        let (out, _) = filled(rows, width, |first, out| {
+            let first = first * width;
+            let x = &x[first..][..out.len()];
+            mask(x, self.seed, first as u64, threshold, kept, out);
+        });
+        out
+    }
+}
+
+impl CustomOp1 for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, width) = matrix(layout)?;
+        let out = self.masked(values(storage, layout)?, rows, width);
+        Ok((CpuStorage::F32(out), layout.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let dy = dy.contiguous()?;
+        let (rows, width) = x.dims2()?;
+        let dx = self.masked(&read(&dy)?, rows, width);
+        Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
+    }
 }
 
 #[cfg(test)]

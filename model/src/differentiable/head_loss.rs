@@ -1,16 +1,20 @@
 //! Output head and loss in one, against sparse targets, in blocks of rows: the logits of a whole batch never exist.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 use super::access::{matrix, read, values};
-use super::vector;
+use crate::Precision;
+use crate::kernels::product::{Arithmetic, Right, View};
+use crate::kernels::softmax;
 
 /// Rows whose logits are held at a time.
 const ROWS: usize = 512;
+
+/// The logits of one block, kept from call to call: as fresh pages they would cost as much as filling them.
+static LOGITS: Mutex<Vec<f32>> = Mutex::new(Vec::new());
 
 /// What one row of the head is compared with: a sum of terms. A row without terms costs nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,20 +53,33 @@ impl TargetTerm {
 
 /// The sum over rows of each row's weighted loss, as a scalar tensor.
 ///
-/// `hidden` is `[rows, width]`, `head` is `[vocabulary, width]`, `targets` has one entry a row. Gradients are computed
-/// on the way forward; `backward` may run once.
-pub fn head_loss(hidden: &Tensor, head: &Tensor, targets: Vec<HeadTarget>) -> Result<Tensor> {
+/// `hidden` is `[rows, width]`, `head` is `[vocabulary, width]`, `targets` has one entry a row. Products are computed in
+/// `precision`, the softmax in f32. Gradients are computed on the way forward, that of a head that is no variable (nor
+/// computed from one) not at all; `backward` may run once.
+pub fn head_loss(
+    hidden: &Tensor,
+    head: &Tensor,
+    targets: Vec<HeadTarget>,
+    precision: Precision,
+) -> Result<Tensor> {
     hidden.contiguous()?.apply_op2(
         head,
         HeadLoss {
             targets,
+            arithmetic: precision.arithmetic().map_err(Error::wrap)?,
+            frozen: !head.track_op(),
             gradients: Mutex::new(None),
         },
     )
 }
 
 /// The weighted loss of every row, without gradients.
-pub fn head_losses(hidden: &Tensor, head: &Tensor, targets: &[HeadTarget]) -> Result<Vec<f64>> {
+pub fn head_losses(
+    hidden: &Tensor,
+    head: &Tensor,
+    targets: &[HeadTarget],
+    precision: Precision,
+) -> Result<Vec<f64>> {
     let hidden = hidden.contiguous()?;
     let ((hidden_storage, hidden_layout), (head_storage, head_layout)) =
         (hidden.storage_and_layout(), head.storage_and_layout());
@@ -72,31 +89,30 @@ pub fn head_losses(hidden: &Tensor, head: &Tensor, targets: &[HeadTarget]) -> Re
         bail!("head-loss: expected tensors on the processor")
     };
     let operands = Operands::new(
-        hidden_storage,
-        hidden_layout,
-        head_storage,
-        head_layout,
+        (hidden_storage, hidden_layout),
+        (head_storage, head_layout),
         targets,
     )?;
+    let arithmetic = precision.arithmetic().map_err(Error::wrap)?;
+    let head = Right::pack(arithmetic, operands.head().transpose());
     let mut losses = Vec::with_capacity(operands.rows);
-    for start in (0..operands.rows).step_by(ROWS) {
-        losses.extend(operands.block(start)?.0);
-    }
+    operands.blocks(&head, |_, block, _| losses.extend(block));
     Ok(losses)
 }
 
 struct HeadLoss {
     targets: Vec<HeadTarget>,
-    /// Of the hidden rows and of the head, from the forward pass.
+    arithmetic: Arithmetic,
+    /// The head gets no gradient.
+    frozen: bool,
+    /// Of the hidden rows and of the head (empty where it is frozen), from the forward pass.
     gradients: Mutex<Option<(Vec<f32>, Vec<f32>)>>,
 }
 
 /// Both matrices with their sizes.
 struct Operands<'a> {
-    hidden: &'a CpuStorage,
-    hidden_offset: usize,
-    head: &'a CpuStorage,
-    head_layout: &'a Layout,
+    hidden: &'a [f32],
+    head: &'a [f32],
     targets: &'a [HeadTarget],
     rows: usize,
     width: usize,
@@ -105,10 +121,8 @@ struct Operands<'a> {
 
 impl<'a> Operands<'a> {
     fn new(
-        hidden: &'a CpuStorage,
-        hidden_layout: &'a Layout,
-        head: &'a CpuStorage,
-        head_layout: &'a Layout,
+        (hidden, hidden_layout): (&'a CpuStorage, &Layout),
+        (head, head_layout): (&'a CpuStorage, &Layout),
         targets: &'a [HeadTarget],
     ) -> Result<Self> {
         let ((rows, width), (vocabulary, head_width)) =
@@ -126,12 +140,9 @@ impl<'a> Operands<'a> {
                 bail!("head-loss: a target does not fit a vocabulary of {vocabulary}");
             }
         }
-        values(hidden, hidden_layout)?;
         Ok(Self {
-            hidden,
-            hidden_offset: hidden_layout.start_offset(),
-            head,
-            head_layout,
+            hidden: values(hidden, hidden_layout)?,
+            head: values(head, head_layout)?,
             targets,
             rows,
             width,
@@ -139,28 +150,36 @@ impl<'a> Operands<'a> {
         })
     }
 
-    fn hidden_block(&self, start: usize, rows: usize) -> Layout {
-        Layout::contiguous_with_offset((rows, self.width), self.hidden_offset + start * self.width)
+    fn head(&self) -> View<'a> {
+        View::new(self.head, self.vocabulary, self.width)
     }
 
-    /// Losses of a block of rows, and the gradients of its logits.
-    fn block(&self, start: usize) -> Result<(Vec<f64>, Vec<f32>)> {
-        let rows = ROWS.min(self.rows - start);
-        let logits = self.hidden.matmul(
-            self.head,
-            (1, rows, self.vocabulary, self.width),
-            &self.hidden_block(start, rows),
-            &self.head_layout.transpose(0, 1)?,
-        )?;
-        let CpuStorage::F32(mut logits) = logits else {
-            bail!("head-loss: expected f32")
-        };
-        let losses = logits
-            .par_chunks_mut(self.vocabulary)
-            .zip(&self.targets[start..start + rows])
-            .map(|(row, target)| loss_and_gradient(row, target))
-            .collect();
-        Ok((losses, logits))
+    /// Rows from `start` on.
+    fn hidden(&self, start: usize, rows: usize) -> View<'a> {
+        let values = &self.hidden[start * self.width..][..rows * self.width];
+        View::new(values, rows, self.width)
+    }
+
+    /// Calls `then` with the first row, the losses and the gradients of the logits of every block of rows.
+    fn blocks(&self, head: &Right, mut then: impl FnMut(usize, Vec<f64>, &[f32])) {
+        // Whoever comes while the logits are in use gets others.
+        let mut kept = std::mem::take(&mut *LOGITS.lock().unwrap_or_else(PoisonError::into_inner));
+        let most = ROWS.min(self.rows) * self.vocabulary;
+        if kept.len() < most {
+            kept = vec![0.0; most];
+        }
+        for start in (0..self.rows).step_by(ROWS) {
+            let rows = ROWS.min(self.rows - start);
+            let logits = &mut kept[..rows * self.vocabulary];
+            head.multiply_into(self.hidden(start, rows), logits, false);
+            let losses = logits
+                .par_chunks_mut(self.vocabulary)
+                .zip(&self.targets[start..start + rows])
+                .map(|(row, target)| loss_and_gradient(row, target))
+                .collect();
+            then(start, losses, logits);
+        }
+        *LOGITS.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 }
 
@@ -176,43 +195,31 @@ impl CustomOp2 for HeadLoss {
         s2: &CpuStorage,
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let operands = Operands::new(s1, l1, s2, l2, &self.targets)?;
-        let Operands {
-            rows,
-            width,
-            vocabulary,
-            ..
-        } = operands;
+        let operands = Operands::new((s1, l1), (s2, l2), &self.targets)?;
+        let (width, vocabulary) = (operands.width, operands.vocabulary);
+        // Every block of rows needs the head twice, so it is packed once for all of them.
+        let forward = Right::pack(self.arithmetic, operands.head().transpose());
+        let backward = Right::pack(self.arithmetic, operands.head());
         let mut total = 0.0;
-        let mut dhidden = Vec::with_capacity(rows * width);
-        let mut dhead: Vec<f32> = vec![];
-        for start in (0..rows).step_by(ROWS) {
-            let (losses, dlogits) = operands.block(start)?;
+        let mut dhidden = vec![0.0; operands.rows * width];
+        let mut dhead = vec![0.0; if self.frozen { 0 } else { vocabulary * width }];
+        operands.blocks(&forward, |start, losses, dlogits| {
             total += losses.iter().sum::<f64>();
-            let block = losses.len();
-            let dlogits = CpuStorage::F32(dlogits);
-            let layout = Layout::contiguous((block, vocabulary));
-            let part = dlogits.matmul(s2, (1, block, width, vocabulary), &layout, l2)?;
-            dhidden.extend_from_slice(values(&part, &Layout::contiguous((block, width)))?);
-            let columns = layout.transpose(0, 1)?;
-            let part = dlogits.matmul(
-                s1,
-                (1, vocabulary, width, block),
-                &columns,
-                &operands.hidden_block(start, block),
-            )?;
-            match part {
-                CpuStorage::F32(part) if dhead.is_empty() => dhead = part,
-                part => vector::add(
+            let dlogits = View::new(dlogits, losses.len(), vocabulary);
+            let part = &mut dhidden[start * width..][..losses.len() * width];
+            backward.multiply_into(dlogits, part, false);
+            if !self.frozen {
+                Right::pack(self.arithmetic, operands.hidden(start, losses.len())).multiply_into(
+                    dlogits.transpose(),
                     &mut dhead,
-                    values(&part, &Layout::contiguous((vocabulary, width)))?,
-                ),
+                    start > 0,
+                );
             }
-        }
-        dhead.resize(vocabulary * width, 0.0);
-        if let Ok(mut gradients) = self.gradients.lock() {
-            *gradients = Some((dhidden, dhead));
-        }
+        });
+        *self
+            .gradients
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some((dhidden, dhead));
         Ok((CpuStorage::F32(vec![total as f32]), Shape::from(())))
     }
 
@@ -226,22 +233,24 @@ impl CustomOp2 for HeadLoss {
         let gradients = self
             .gradients
             .lock()
-            .ok()
-            .and_then(|mut gradients| gradients.take());
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some((mut dhidden, mut dhead)) = gradients else {
             bail!("head-loss: backward may run once")
         };
         let scale = read(dloss)?.first().copied().unwrap_or(1.0);
         // Exactly one where the loss is the root of the graph.
         if scale.to_bits() != 1.0_f32.to_bits() {
-            for value in dhidden.iter_mut().chain(&mut dhead) {
-                *value *= scale;
-            }
+            softmax::scale(&mut dhidden, scale);
+            softmax::scale(&mut dhead, scale);
         }
-        Ok((
-            Some(Tensor::from_vec(dhidden, hidden.shape(), hidden.device())?),
-            Some(Tensor::from_vec(dhead, head.shape(), head.device())?),
-        ))
+        let dhead = if self.frozen {
+            None
+        } else {
+            Some(Tensor::from_vec(dhead, head.shape(), head.device())?)
+        };
+        let dhidden = Tensor::from_vec(dhidden, hidden.shape(), hidden.device())?;
+        Ok((Some(dhidden), dhead))
     }
 }
 
@@ -254,17 +263,16 @@ fn loss_and_gradient(row: &mut [f32], target: &HeadTarget) -> f64 {
         row.fill(0.0);
         return 0.0;
     }
-    let shift = vector::maximum(row);
+    let shift = softmax::maximum(row);
     let logits: Vec<Vec<f32>> = target
         .terms
         .iter()
         .map(|term| gather(row, &term.ids))
         .collect();
-    let total = vector::exp_shifted(row, shift);
-    let log_total = f64::from(shift) + f64::from(total).ln();
-    for value in row.iter_mut() {
-        *value /= total;
-    }
+    // From here on the row holds probabilities times `total`.
+    let total = softmax::exponentials(row, shift);
+    let log_total = f64::from(shift) + total.ln();
+    let share = (1.0 / total) as f32;
     let (mut loss, mut factor) = (0.0, 0.0);
     let mut corrections = Vec::new();
     for (term, logits) in target.terms.iter().zip(&logits) {
@@ -280,19 +288,19 @@ fn loss_and_gradient(row: &mut [f32], target: &HeadTarget) -> f64 {
         }
         let mut ratio = 0.0;
         if term.tail > 0.0 {
-            let outside = outside(row, &term.ids).max(f32::MIN_POSITIVE);
+            let outside = (outside(row, &term.ids) / total) as f32;
+            let outside = outside.max(f32::MIN_POSITIVE);
             let (p, q) = (f64::from(term.tail), f64::from(outside));
             loss += weight * p * (p.ln() - q.ln());
             ratio = term.tail / outside;
         }
         factor += term.weight * (1.0 - ratio);
         for (&id, &p) in term.ids.iter().zip(&term.probabilities) {
-            corrections.push((id as usize, term.weight * (row[id as usize] * ratio - p)));
+            let q = row[id as usize] * share;
+            corrections.push((id as usize, term.weight * (q * ratio - p)));
         }
     }
-    for value in row.iter_mut() {
-        *value *= factor;
-    }
+    softmax::scale(row, factor * share);
     for (id, correction) in corrections {
         row[id] += correction;
     }
@@ -304,12 +312,12 @@ fn gather(row: &[f32], ids: &[u32]) -> Vec<f32> {
 }
 
 /// The mass of `probabilities` outside `ids`: summed over the complement, as one minus the rest would cancel.
-fn outside(probabilities: &mut [f32], ids: &[u32]) -> f32 {
+fn outside(probabilities: &mut [f32], ids: &[u32]) -> f64 {
     let inside = gather(probabilities, ids);
     for id in ids {
         probabilities[*id as usize] = 0.0;
     }
-    let outside = vector::sum(probabilities);
+    let outside = softmax::sum(probabilities);
     for (id, value) in ids.iter().zip(inside) {
         probabilities[*id as usize] = value;
     }

@@ -4,6 +4,7 @@ use candle_core::D;
 
 use super::*;
 use crate::differentiable::test_support::{check_close, check_gradients, random};
+use crate::kernels::simd::{InstructionSet, with_instructions};
 
 const VOCABULARY: usize = 9;
 
@@ -69,7 +70,7 @@ fn composed(hidden: &Tensor, head: &Tensor, targets: &[HeadTarget]) -> Tensor {
 fn loss_and_gradients_agree_with_the_composed_form() {
     let hidden = candle_core::Var::from_tensor(&random(&[5, 4], 1)).unwrap();
     let head = candle_core::Var::from_tensor(&random(&[VOCABULARY, 4], 2)).unwrap();
-    let fused = head_loss(&hidden, &head, targets()).unwrap();
+    let fused = head_loss(&hidden, &head, targets(), Precision::F32).unwrap();
     let expected = composed(&hidden, &head, &targets());
     check_close(&fused, &expected, 1e-5);
     let (fused, expected) = (
@@ -86,10 +87,14 @@ fn loss_and_gradients_agree_with_the_composed_form() {
 }
 
 #[test]
-fn gradients_agree_with_finite_differences() {
-    check_gradients(&[random(&[5, 4], 3), random(&[VOCABULARY, 4], 4)], |v| {
-        head_loss(&v[0], &v[1], targets())
-    });
+fn gradients_agree_with_finite_differences_with_every_instruction_set() {
+    for instructions in InstructionSet::available() {
+        with_instructions(instructions, || {
+            check_gradients(&[random(&[5, 4], 3), random(&[VOCABULARY, 4], 4)], |v| {
+                head_loss(&v[0], &v[1], targets(), Precision::F32)
+            });
+        });
+    }
 }
 
 #[test]
@@ -97,8 +102,8 @@ fn blocks_of_rows_add_up() {
     let rows = ROWS + 37;
     let (hidden, head) = (random(&[rows, 4], 5), random(&[VOCABULARY, 4], 6));
     let targets: Vec<_> = targets().into_iter().cycle().take(rows).collect();
-    let losses = head_losses(&hidden, &head, &targets).unwrap();
-    let total = head_loss(&hidden, &head, targets.clone())
+    let losses = head_losses(&hidden, &head, &targets, Precision::F32).unwrap();
+    let total = head_loss(&hidden, &head, targets.clone(), Precision::F32)
         .unwrap()
         .to_scalar::<f32>()
         .unwrap();
@@ -127,7 +132,7 @@ fn an_exact_match_costs_nothing() {
     let target = HeadTarget {
         terms: vec![soft(1.0, &entries, tail)],
     };
-    assert!(head_losses(&hidden, &head, &[target]).unwrap()[0].abs() < 1e-6);
+    assert!(head_losses(&hidden, &head, &[target], Precision::F32).unwrap()[0].abs() < 1e-6);
 }
 
 #[test]
@@ -136,15 +141,54 @@ fn targets_that_do_not_fit_are_refused() {
     let past = HeadTarget {
         terms: vec![TargetTerm::token(VOCABULARY as u32, 1.0)],
     };
-    assert!(head_loss(&hidden, &head, vec![past]).is_err());
-    assert!(head_loss(&hidden, &head, vec![]).is_err());
+    assert!(head_loss(&hidden, &head, vec![past], Precision::F32).is_err());
+    assert!(head_loss(&hidden, &head, vec![], Precision::F32).is_err());
 }
 
 #[test]
 fn backward_twice_is_an_error_and_not_a_wrong_gradient() {
     let hidden = candle_core::Var::from_tensor(&random(&[5, 4], 1)).unwrap();
     let head = random(&[VOCABULARY, 4], 2);
-    let loss = head_loss(&hidden, &head, targets()).unwrap();
+    let loss = head_loss(&hidden, &head, targets(), Precision::F32).unwrap();
     assert!(loss.backward().is_ok());
     assert!(loss.backward().is_err());
+}
+
+#[test]
+fn a_frozen_head_gets_no_gradient_and_changes_no_other() {
+    let hidden = candle_core::Var::from_tensor(&random(&[5, 4], 1)).unwrap();
+    let head = candle_core::Var::from_tensor(&random(&[VOCABULARY, 4], 2)).unwrap();
+    let gradients = |head: &Tensor| {
+        let loss = head_loss(&hidden, head, targets(), Precision::F32).unwrap();
+        loss.backward().unwrap()
+    };
+    let (whole, frozen) = (gradients(&head), gradients(&head.detach()));
+    assert!(frozen.get(&head).is_none());
+    check_close(
+        frozen.get(&hidden).unwrap(),
+        whole.get(&hidden).unwrap(),
+        0.0,
+    );
+}
+
+#[test]
+fn bfloat16_is_near_the_composed_form() {
+    if Precision::Bf16.resolve().is_err() {
+        return;
+    }
+    let (rows, width) = (ROWS + 5, 40);
+    let hidden = candle_core::Var::from_tensor(&random(&[rows, width], 11)).unwrap();
+    let head = candle_core::Var::from_tensor(&random(&[VOCABULARY, width], 12)).unwrap();
+    let targets: Vec<_> = targets().into_iter().cycle().take(rows).collect();
+    let expected = composed(&hidden, &head, &targets);
+    let found = head_loss(&hidden, &head, targets, Precision::Bf16).unwrap();
+    check_close(&found, &expected, 1e-3);
+    let (found, expected) = (found.backward().unwrap(), expected.backward().unwrap());
+    for (variable, tolerance) in [(&hidden, 2e-2), (&head, 0.1)] {
+        check_close(
+            found.get(variable).unwrap(),
+            expected.get(variable).unwrap(),
+            tolerance,
+        );
+    }
 }

@@ -1,24 +1,35 @@
 //! Matrix products.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Tensor, bail};
 
-use super::access::{matrix, values};
-use super::vector;
+use super::access::{matrix, read, values};
+use crate::Precision;
+use crate::kernels::product::{self, Arithmetic, View};
 
 /// `x weight^T`: `[rows, in]` times `[out, in]` gives `[rows, out]`.
-pub fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    x.apply_op2(weight, Linear)
+///
+/// Products, those of the gradients included, are computed in `precision`. A weight that is no variable (nor computed
+/// from one) is frozen: no gradient of it is computed.
+pub fn linear(x: &Tensor, weight: &Tensor, precision: Precision) -> Result<Tensor> {
+    let op = Linear(precision.arithmetic().map_err(Error::wrap)?);
+    x.contiguous()?.apply_op2(weight, op)
 }
 
-/// `residual + x weight^T`, in one pass; `residual` is `[rows, out]`.
-pub fn linear_add(residual: &Tensor, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    x.apply_op3(weight, residual, LinearAdd)
+/// `residual + x weight^T`, in one pass; `residual` is `[rows, out]`. Otherwise like [`linear`].
+pub fn linear_add(
+    residual: &Tensor,
+    x: &Tensor,
+    weight: &Tensor,
+    precision: Precision,
+) -> Result<Tensor> {
+    let op = LinearAdd(precision.arithmetic().map_err(Error::wrap)?);
+    x.contiguous()?
+        .apply_op3(weight, &residual.contiguous()?, op)
 }
 
-struct Linear;
+struct Linear(Arithmetic);
 
-struct LinearAdd;
+struct LinearAdd(Arithmetic);
 
 impl CustomOp2 for Linear {
     fn name(&self) -> &'static str {
@@ -32,7 +43,7 @@ impl CustomOp2 for Linear {
         s2: &CpuStorage,
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        product(s1, l1, s2, l2)
+        forward(self.0, (s1, l1), (s2, l2), None)
     }
 
     fn bwd(
@@ -42,8 +53,7 @@ impl CustomOp2 for Linear {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dx, dweight) = backward(x, weight, dy)?;
-        Ok((Some(dx), Some(dweight)))
+        backward(self.0, x, weight, dy)
     }
 }
 
@@ -61,18 +71,7 @@ impl CustomOp3 for LinearAdd {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (mut out, shape) = product(s1, l1, s2, l2)?;
-        let residual = values(s3, l3)?;
-        if shape.dims() != l3.dims() {
-            bail!(
-                "linear-add: a product of {shape:?} and a residual of {:?}",
-                l3.shape()
-            );
-        }
-        if let CpuStorage::F32(out) = &mut out {
-            vector::add(out, residual);
-        }
-        Ok((out, shape))
+        forward(self.0, (s1, l1), (s2, l2), Some((s3, l3)))
     }
 
     fn bwd(
@@ -83,57 +82,157 @@ impl CustomOp3 for LinearAdd {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dx, dweight) = backward(x, weight, dy)?;
-        Ok((Some(dx), Some(dweight), Some(dy.clone())))
+        let (dx, dweight) = backward(self.0, x, weight, dy)?;
+        Ok((dx, dweight, Some(dy.clone())))
     }
 }
 
-fn product(
-    s1: &CpuStorage,
-    l1: &Layout,
-    s2: &CpuStorage,
-    l2: &Layout,
+fn forward(
+    arithmetic: Arithmetic,
+    (s1, l1): (&CpuStorage, &Layout),
+    (s2, l2): (&CpuStorage, &Layout),
+    residual: Option<(&CpuStorage, &Layout)>,
 ) -> Result<(CpuStorage, Shape)> {
     let ((rows, inner), (out, expected)) = (matrix(l1)?, matrix(l2)?);
     if inner != expected {
         bail!("linear: rows of {inner} and a weight of [{out}, {expected}]");
     }
-    let product = s1.matmul(s2, (1, rows, out, inner), l1, &l2.transpose(0, 1)?)?;
-    Ok((product, (rows, out).into()))
+    let residual = match residual {
+        Some((_, layout)) if layout.dims() != [rows, out] => bail!(
+            "linear-add: a product of [{rows}, {out}] and a residual of {:?}",
+            layout.shape()
+        ),
+        Some((storage, layout)) => Some(values(storage, layout)?),
+        None => None,
+    };
+    let x = View::new(values(s1, l1)?, rows, inner);
+    let weight = View::new(values(s2, l2)?, out, inner);
+    let y = product::multiply(arithmetic, x, weight.transpose(), residual);
+    Ok((CpuStorage::F32(y), (rows, out).into()))
 }
 
-/// `dx = dy weight` and `dweight = dy^T x`. The arguments are detached: a product of tracked tensors would grow a
-/// graph that nobody walks.
-fn backward(x: &Tensor, weight: &Tensor, dy: &Tensor) -> Result<(Tensor, Tensor)> {
-    Ok((dy.matmul(&weight.detach())?, dy.t()?.matmul(&x.detach())?))
+/// `dx = dy weight` and `dweight = dy^T x`, each where somebody asks for it.
+fn backward(
+    arithmetic: Arithmetic,
+    x: &Tensor,
+    weight: &Tensor,
+    dy: &Tensor,
+) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let ((rows, inner), (out, _)) = (x.dims2()?, weight.dims2()?);
+    let dy = dy.contiguous()?;
+    let dy_values = read(&dy)?;
+    let dy = View::new(&dy_values, rows, out);
+    let mut gradients = (None, None);
+    if x.track_op() {
+        let weight = read(weight)?;
+        let dx = product::multiply(arithmetic, dy, View::new(&weight, out, inner), None);
+        gradients.0 = Some(Tensor::from_vec(dx, (rows, inner), x.device())?);
+    }
+    if weight.track_op() {
+        let x_values = read(x)?;
+        let x_view = View::new(&x_values, rows, inner);
+        let dweight = product::multiply(arithmetic, dy.transpose(), x_view, None);
+        gradients.1 = Some(Tensor::from_vec(dweight, (out, inner), x.device())?);
+    }
+    Ok(gradients)
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use candle_core::Var;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::differentiable::test_support::{check_close, check_gradients, random};
+    use crate::kernels::simd::{InstructionSet, with_instructions};
+
+    /// Every way to compute that this processor has, and how far a product of `inner` factors may then be from the
+    /// exact one.
+    fn ways(inner: usize) -> Vec<(InstructionSet, Precision, f32)> {
+        let sets = InstructionSet::available().into_iter();
+        let mut ways: Vec<_> = sets.map(|set| (set, Precision::F32, 1e-5)).collect();
+        if Precision::Bf16.resolve().is_ok() {
+            // Both factors are off by up to one part in 2^9, at random.
+            let tolerance = 4e-3 * (inner as f32).sqrt();
+            ways.push((InstructionSet::detect(), Precision::Bf16, tolerance));
+        }
+        ways
+    }
 
     #[test]
-    fn agrees_with_candle() {
-        let (x, weight, residual) = (random(&[9, 5], 1), random(&[4, 5], 2), random(&[9, 4], 3));
-        let product = x.matmul(&weight.t().unwrap()).unwrap();
-        check_close(&linear(&x, &weight).unwrap(), &product, 1e-6);
-        let sum = (product + &residual).unwrap();
-        check_close(&linear_add(&residual, &x, &weight).unwrap(), &sum, 1e-6);
-        assert!(linear(&x, &random(&[4, 6], 4)).is_err());
-        assert!(linear_add(&x, &x, &weight).is_err());
+    fn what_does_not_fit_is_refused() {
+        let (x, weight) = (random(&[9, 5], 1), random(&[4, 5], 2));
+        assert!(linear(&x, &random(&[4, 6], 4), Precision::F32).is_err());
+        assert!(linear_add(&x, &x, &weight, Precision::F32).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn values_and_gradients_agree_with_candle(
+            rows in 1..80_usize,
+            inner in 1..150_usize,
+            out in 1..130_usize,
+            seed: u64,
+        ) {
+            let variable = |shape: &[usize], seed| Var::from_tensor(&random(shape, seed)).unwrap();
+            let (x, weight, residual) = (
+                variable(&[rows, inner], seed),
+                variable(&[out, inner], seed ^ 1),
+                variable(&[rows, out], seed ^ 2),
+            );
+            let weights = random(&[rows, out], seed ^ 3);
+            let product = x.matmul(&weight.t().unwrap()).unwrap();
+            let composed = (&product + residual.as_tensor()).unwrap();
+            let expected = (&composed * &weights).unwrap().backward().unwrap();
+            for (instructions, precision, tolerance) in ways(inner.max(rows).max(out)) {
+                with_instructions(instructions, || {
+                    check_close(&linear(&x, &weight, precision).unwrap(), &product, tolerance);
+                    let fused = linear_add(&residual, &x, &weight, precision).unwrap();
+                    check_close(&fused, &composed, tolerance);
+                    let found = (&fused * &weights).unwrap().backward().unwrap();
+                    for variable in [&x, &weight, &residual] {
+                        check_close(
+                            found.get(variable).unwrap(),
+                            expected.get(variable).unwrap(),
+                            tolerance,
+                        );
+                    }
+                });
+            }
+        }
     }
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        check_gradients(&[random(&[6, 5], 4), random(&[3, 5], 5)], |v| {
-            linear(&v[0], &v[1])
-        });
-        check_gradients(
-            &[random(&[6, 3], 6), random(&[6, 5], 7), random(&[3, 5], 8)],
-            |v| linear_add(&v[0], &v[1], &v[2]),
+        for instructions in InstructionSet::available() {
+            with_instructions(instructions, || {
+                check_gradients(&[random(&[6, 5], 4), random(&[3, 5], 5)], |v| {
+                    linear(&v[0], &v[1], Precision::F32)
+                });
+                check_gradients(
+                    &[random(&[6, 3], 6), random(&[6, 5], 7), random(&[3, 5], 8)],
+                    |v| linear_add(&v[0], &v[1], &v[2], Precision::F32),
+                );
+            });
+        }
+    }
+
+    #[test]
+    fn a_frozen_weight_gets_no_gradient_and_lets_the_inputs_through() {
+        let x = Var::from_tensor(&random(&[6, 5], 1)).unwrap();
+        let weight = random(&[3, 5], 2);
+        let y = linear(&x, &weight, Precision::F32).unwrap();
+        let gradients = y.backward().unwrap();
+        assert!(gradients.get(&weight).is_none());
+        let ones = Tensor::ones((6, 3), candle_core::DType::F32, x.device()).unwrap();
+        check_close(
+            gradients.get(&x).unwrap(),
+            &ones.matmul(&weight).unwrap(),
+            1e-6,
         );
     }
 }

@@ -12,24 +12,27 @@
 //! - [`Attention`]: rotary positions and causal attention inside documents
 //! - [`head_loss`]: output head and sparse-target loss, without keeping the logits
 //! - [`dropout`]: seeded dropout
+//! - [`recomputed`]: parts whose activations are computed again rather than kept
 
 mod access;
 mod attention;
+mod composed;
 mod dropout;
 mod head_loss;
 mod linear;
+mod recompute;
 mod rms_norm;
-mod rows;
 mod select_rows;
 mod swiglu;
 #[cfg(test)]
 mod test_support;
-mod vector;
 
+pub use access::with_values;
 pub use attention::{Attention, AttentionShape, Rotary};
 pub use dropout::dropout;
 pub use head_loss::{HeadTarget, TargetTerm, head_loss, head_losses};
 pub use linear::{linear, linear_add};
+pub use recompute::{CapturedGradients, recomputed};
 pub use rms_norm::rms_norm;
 pub use select_rows::select_rows;
 pub use swiglu::swiglu;

@@ -3,23 +3,23 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::access::{matrix, read, values};
-use super::{rows, vector};
+use super::composed;
+use crate::kernels::fill::filled;
+use crate::kernels::row_gradients::{add, rms_norm_backward};
+use crate::kernels::rows;
 
 /// `y = weight * x / sqrt(mean(x^2) + epsilon)`, row by row.
 ///
 /// `x` is `[rows, width]`, `weight` is `[width]`.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::rms_norm(x, weight, epsilon);
+    }
     x.contiguous()?.apply_op2(weight, RmsNorm { epsilon })
 }
 
 struct RmsNorm {
     epsilon: f32,
-}
-
-impl RmsNorm {
-    fn inverse(&self, x: &[f32]) -> f32 {
-        1.0 / (vector::dot(x, x) / x.len() as f32 + self.epsilon).sqrt()
-    }
 }
 
 impl CustomOp2 for RmsNorm {
@@ -35,23 +35,17 @@ impl CustomOp2 for RmsNorm {
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (x, weight) = (values(s1, l1)?, values(s2, l2)?);
-        let (_, width) = matrix(l1)?;
+        let (count, width) = matrix(l1)?;
         if weight.len() != width {
             bail!("rms-norm: {width} columns and {} weights", weight.len());
         }
-        let mut out = vec![0.0; x.len()];
-        rows::for_each(&mut out, width, |row, out| {
-            let x = &x[row * width..][..width];
-            let inverse = self.inverse(x);
-            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = x * inverse * weight;
-            }
+        let (out, _) = filled(count, width, |first, out| {
+            let x = &x[first * width..][..out.len()];
+            rows::rms_norm(x, weight, self.epsilon, out);
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
 
-    /// With r = 1 / sqrt(mean(x^2) + epsilon) and g = dy * weight:
-    /// `dx = r g - x r^3 (g . x) / width` and `dweight = sum over rows of dy x r`.
     fn bwd(
         &self,
         x: &Tensor,
@@ -60,25 +54,20 @@ impl CustomOp2 for RmsNorm {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let dy = dy.contiguous()?;
-        let width = weight.elem_count();
+        let (count, width) = x.dims2()?;
         let (x_values, weight_values, dy_values) = (read(x)?, read(weight)?, read(&dy)?);
         let (x_slice, weight_slice, dy_slice) = (&*x_values, &*weight_values, &*dy_values);
-        let mut dx = vec![0.0; x_slice.len()];
-        let dweight = rows::for_each_summing(&mut dx, width, width, |row, dx, dweight| {
-            let (x, dy) = (
-                &x_slice[row * width..][..width],
-                &dy_slice[row * width..][..width],
-            );
-            let inverse = self.inverse(x);
-            for ((dx, dy), weight) in dx.iter_mut().zip(dy).zip(weight_slice) {
-                *dx = dy * weight;
-            }
-            let along = vector::dot(dx, x) * inverse * inverse * inverse / width as f32;
-            for ((dx, x), (dy, dweight)) in dx.iter_mut().zip(x).zip(dy.iter().zip(dweight)) {
-                *dx = *dx * inverse - x * along;
-                *dweight += dy * x * inverse;
-            }
+        let (dx, partial) = filled(count, width, |first, dx| {
+            let block = first * width..first * width + dx.len();
+            let mut dweight = vec![0.0; width];
+            let (x, dy) = (&x_slice[block.clone()], &dy_slice[block]);
+            rms_norm_backward(x, weight_slice, self.epsilon, dy, dx, &mut dweight);
+            dweight
         });
+        let mut dweight = vec![0.0; width];
+        for partial in partial {
+            add(&mut dweight, &partial);
+        }
         Ok((
             Some(Tensor::from_vec(dx, x.shape(), x.device())?),
             Some(Tensor::from_vec(dweight, weight.shape(), x.device())?),
@@ -88,22 +77,23 @@ impl CustomOp2 for RmsNorm {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::differentiable::test_support::{check_close, check_gradients, random};
+    use crate::differentiable::test_support::{check_gradients, check_same, random};
 
-    #[test]
-    fn agrees_with_the_composed_form() {
-        let (x, weight) = (random(&[130, 24], 1), random(&[24], 2));
-        let mean = x.sqr().unwrap().mean_keepdim(1).unwrap();
-        let scale = (mean + 1e-5).unwrap().sqrt().unwrap();
-        let composed = x
-            .broadcast_div(&scale)
-            .unwrap()
-            .broadcast_mul(&weight)
-            .unwrap();
-        check_close(&rms_norm(&x, &weight, 1e-5).unwrap(), &composed, 1e-5);
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn agrees_with_the_composed_form(rows in 1..200_usize, width in 1..100_usize, seed: u64) {
+            check_same(
+                &[random(&[rows, width], seed), random(&[width], seed ^ 1)],
+                1e-4,
+                |v| rms_norm(&v[0], &v[1], 1e-3),
+                |v| composed::rms_norm(&v[0], &v[1], 1e-3),
+            );
+        }
     }
 
     #[test]

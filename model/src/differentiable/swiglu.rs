@@ -3,13 +3,18 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::access::{matrix, read, values};
-use super::rows;
-use super::vector::sigmoid;
+use super::composed;
+use crate::kernels::fill::filled;
+use crate::kernels::row_gradients::swiglu_backward;
+use crate::kernels::rows;
 
 /// `y = silu(gate) * up`, where every row of `gate_up` holds `gate` and then `up`.
 ///
 /// `[rows, 2 * width]` to `[rows, width]`.
 pub fn swiglu(gate_up: &Tensor) -> Result<Tensor> {
+    if !gate_up.device().is_cpu() {
+        return composed::swiglu(gate_up);
+    }
     gate_up.contiguous()?.apply_op1(SwiGlu)
 }
 
@@ -27,35 +32,23 @@ impl CustomOp1 for SwiGlu {
             bail!("swiglu: {columns} columns are no pair");
         }
         let width = columns / 2;
-        let mut out = vec![0.0; count * width];
-        rows::for_each(&mut out, width, |row, out| {
-            let (gate, up) = gate_up[row * columns..][..columns].split_at(width);
-            for ((out, &gate), up) in out.iter_mut().zip(gate).zip(up) {
-                *out = gate * sigmoid(gate) * up;
-            }
+        let (out, _) = filled(count, width, |first, out| {
+            let gate_up = &gate_up[first * columns..][..2 * out.len()];
+            rows::swiglu(gate_up, width, out);
         });
         Ok((CpuStorage::F32(out), (count, width).into()))
     }
 
-    /// With s = sigmoid(gate): `dgate = dy up s (1 + gate (1 - s))` and `dup = dy gate s`.
     fn bwd(&self, gate_up: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
-        let (_, columns) = gate_up.dims2()?;
+        let (count, columns) = gate_up.dims2()?;
         let width = columns / 2;
         let (gate_up_values, dy_values) = (read(gate_up)?, read(&dy)?);
         let (gate_up_slice, dy_slice) = (&*gate_up_values, &*dy_values);
-        let mut out = vec![0.0; gate_up_slice.len()];
-        rows::for_each(&mut out, columns, |row, out| {
-            let (gate, up) = gate_up_slice[row * columns..][..columns].split_at(width);
-            let (dgate, dup) = out.split_at_mut(width);
-            let dy = &dy_slice[row * width..][..width];
-            for (((dgate, dup), (&gate, up)), dy) in
-                dgate.iter_mut().zip(dup).zip(gate.iter().zip(up)).zip(dy)
-            {
-                let s = sigmoid(gate);
-                *dgate = dy * up * s * (1.0 + gate * (1.0 - s));
-                *dup = dy * gate * s;
-            }
+        let (out, _) = filled(count, columns, |first, out| {
+            let gate_up = &gate_up_slice[first * columns..][..out.len()];
+            let dy = &dy_slice[first * width..][..out.len() / 2];
+            swiglu_backward(gate_up, width, dy, out);
         });
         Ok(Some(Tensor::from_vec(
             out,
@@ -69,18 +62,23 @@ impl CustomOp1 for SwiGlu {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::differentiable::test_support::{check_close, check_gradients, random};
+    use crate::differentiable::test_support::{check_gradients, check_same, random};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn agrees_with_the_composed_form(rows in 1..200_usize, width in 1..70_usize, seed: u64) {
+            let x = (random(&[rows, 2 * width], seed) * 8.0).unwrap();
+            check_same(&[x], 1e-5, |v| swiglu(&v[0]), |v| composed::swiglu(&v[0]));
+        }
+    }
 
     #[test]
-    fn agrees_with_the_composed_form() {
-        let x = random(&[70, 12], 1);
-        let (gate, up) = (x.narrow(1, 0, 6).unwrap(), x.narrow(1, 6, 6).unwrap());
-        check_close(
-            &swiglu(&x).unwrap(),
-            &(gate.silu().unwrap() * up).unwrap(),
-            1e-6,
-        );
+    fn columns_that_are_no_pair_are_refused() {
         assert!(swiglu(&random(&[2, 5], 1)).is_err());
     }
 

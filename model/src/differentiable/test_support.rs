@@ -18,6 +18,37 @@ pub(super) fn random(shape: &[usize], seed: u64) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
+/// Holds a fused operation to its composed form: values, and the gradients of every input, where each output counts
+/// with a weight of its own.
+#[track_caller]
+pub(super) fn check_same(
+    inputs: &[Tensor],
+    tolerance: f32,
+    fused: impl Fn(&[Tensor]) -> Result<Tensor>,
+    composed: impl Fn(&[Tensor]) -> Result<Tensor>,
+) {
+    let variables: Vec<Var> = inputs
+        .iter()
+        .map(|input| Var::from_tensor(input).unwrap())
+        .collect();
+    let tracked: Vec<Tensor> = variables
+        .iter()
+        .map(|variable| variable.as_tensor().clone())
+        .collect();
+    let (found, expected) = (fused(&tracked).unwrap(), composed(&tracked).unwrap());
+    check_close(&found, &expected, tolerance);
+    let weights = random(expected.dims(), 98);
+    let gradients = |out: Tensor| (out * &weights).unwrap().backward().unwrap();
+    let (found, expected) = (gradients(found), gradients(expected));
+    for variable in &variables {
+        check_close(
+            found.get(variable).unwrap(),
+            expected.get(variable).unwrap(),
+            tolerance,
+        );
+    }
+}
+
 fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()
 }

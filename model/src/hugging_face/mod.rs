@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::ModelError;
 
 pub use safetensors_file::SafetensorsFile;
-pub use write::{write_hugging_face_folder, write_safetensors};
+pub use write::{write_described_folder, write_hugging_face_folder, write_safetensors};
 
 /// Reads a JSON file.
 pub(crate) fn read_json(path: &Path) -> Result<Value, ModelError> {

@@ -24,9 +24,30 @@ pub fn write_hugging_face_folder(
     chat_template: Option<&str>,
     license: Option<&str>,
 ) -> Result<(), ModelError> {
+    write_described_folder(
+        folder,
+        config,
+        weights,
+        tokenizer,
+        chat_template,
+        license,
+        &[],
+    )
+}
+
+/// [`write_hugging_face_folder`] with further `metadata` in the header of `model.safetensors`.
+pub fn write_described_folder(
+    folder: &Path,
+    config: &ModelConfig,
+    weights: &dyn WeightSource,
+    tokenizer: &Tokenizer,
+    chat_template: Option<&str>,
+    license: Option<&str>,
+    metadata: &[(String, String)],
+) -> Result<(), ModelError> {
     config.validate()?;
     std::fs::create_dir_all(folder).map_err(ModelError::io(folder))?;
-    write_safetensors(&folder.join("model.safetensors"), config, weights)?;
+    write_with_metadata(&folder.join("model.safetensors"), config, weights, metadata)?;
     let parts = tokenizer.parts();
     let tokenizer_config = tokenizer.hugging_face_config(config.context_length, chat_template);
     let generation = json!({
@@ -56,9 +77,18 @@ pub fn write_safetensors(
     config: &ModelConfig,
     weights: &dyn WeightSource,
 ) -> Result<(), ModelError> {
+    write_with_metadata(path, config, weights, &[])
+}
+
+fn write_with_metadata(
+    path: &Path,
+    config: &ModelConfig,
+    weights: &dyn WeightSource,
+    metadata: &[(String, String)],
+) -> Result<(), ModelError> {
     let mut names = config.weight_names();
     names.sort_unstable();
-    let header = header(path, &names)?;
+    let header = header(path, &names, metadata)?;
     atomic_file::write(path, |writer| {
         writer.write_all(&header).map_err(ModelError::io(path))?;
         for (name, expected) in names {
@@ -85,7 +115,11 @@ pub fn write_safetensors(
 }
 
 /// The length and the JSON header, padded so that the data is aligned to eight bytes.
-fn header(path: &Path, names: &[(String, Vec<usize>)]) -> Result<Vec<u8>, ModelError> {
+fn header(
+    path: &Path,
+    names: &[(String, Vec<usize>)],
+    further: &[(String, String)],
+) -> Result<Vec<u8>, ModelError> {
     let mut offset = 0;
     let tensors = names
         .iter()
@@ -107,7 +141,15 @@ fn header(path: &Path, names: &[(String, Vec<usize>)]) -> Result<Vec<u8>, ModelE
             path: path.to_owned(),
             source,
         })?;
-    let mut json = serde_json::to_vec(&metadata).map_err(|source| ModelError::Json {
+    let to_json = || {
+        let mut header = serde_json::to_value(&metadata)?;
+        // Added here, in their order: a map of the library has another one each time.
+        for (key, value) in further {
+            header["__metadata__"][key] = value.as_str().into();
+        }
+        serde_json::to_vec(&header)
+    };
+    let mut json = to_json().map_err(|source| ModelError::Json {
         path: path.to_owned(),
         source,
     })?;

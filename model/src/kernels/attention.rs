@@ -98,6 +98,15 @@ impl<'a> QueryTile<'a> {
         .compute(gathered, width);
     }
 
+    /// ln Σ e^score of each query over what it has seen.
+    pub(crate) fn log_sum_exps(&self) -> impl Iterator<Item = f32> {
+        let sums = self.sums.iter().map(|sum| sum.ln());
+        self.maxima
+            .iter()
+            .zip(sums)
+            .map(|(maximum, sum)| maximum + sum)
+    }
+
     /// Divides by the sums of the weights; what `new` was given as `gathered` then holds the attention's output.
     pub(crate) fn finish(self) {
         for (row, sum) in self

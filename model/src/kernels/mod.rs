@@ -8,15 +8,27 @@
 //! - [`tile`]: the small f32 product that matrices and attention share
 //! - [`bf16`]: the same product over bfloat16 pairs, where the processor has dot products for them
 //! - [`matrix`]: packed weights of a linear layer, in either precision
+//! - [`product`]: products of the training step, whose both sides are new each time
 //! - [`attention`]: one tile of queries against blocks of keys and values
-//! - [`rows`]: norms, activations, softmax statistics
+//! - [`document_attention`]: attention over whole documents for training, both ways
+//! - [`rows`]: norms, activations, softmax statistics; [`row_gradients`]: the ways back through them
+//! - [`optimizer`]: the update of a parameter
+//! - [`fill`]: new buffers that parallel tasks fill; [`allocator`]: what becomes of old ones
+//! - [`softmax`]: the passes over a row of logits that the training loss takes
 //! - [`rotary`]: rotary positions
 
+pub(crate) mod allocator;
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod bf16;
+pub(crate) mod document_attention;
+pub(crate) mod fill;
 pub(crate) mod matrix;
+pub(crate) mod optimizer;
+pub(crate) mod product;
 pub(crate) mod rotary;
+pub(crate) mod row_gradients;
 pub(crate) mod rows;
 pub(crate) mod simd;
+pub(crate) mod softmax;
 pub(crate) mod tile;

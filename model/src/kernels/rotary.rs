@@ -1,4 +1,10 @@
 //! Rotary positions in the rotate-half layout of Hugging Face: channel `i` is paired with channel `i + head_dim / 2`.
+#![expect(
+    unsafe_code,
+    reason = "functions compiled for detected instructions are called unsafely"
+)]
+
+use super::simd::vectorised;
 
 /// Cosines and sines for the rows of one forward pass.
 ///
@@ -41,11 +47,68 @@ impl RotaryTable {
     }
 }
 
-/// Rotates one head in place; `cosines` and `sines` are half as long as `head`.
-pub(crate) fn rotate(head: &mut [f32], cosines: &[f32], sines: &[f32]) {
-    let (low, high) = head.split_at_mut(cosines.len());
-    for (((low, high), cosine), sine) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
-        (*low, *high) = (*low * cosine - *high * sine, *high * cosine + *low * sine);
+/// Sines and cosines of the positions of training documents, which are short: a table serves a whole run.
+#[derive(Debug)]
+pub struct Rotary {
+    half: usize,
+    cosines: Vec<f32>,
+    sines: Vec<f32>,
+}
+
+impl Rotary {
+    /// Tables for positions below `length`.
+    pub fn new(head_dim: usize, length: usize, base: f32) -> Self {
+        let half = head_dim / 2;
+        let angles = (0..length).flat_map(|position| {
+            (0..half).map(move |i| {
+                let exponent = -2.0 * i as f64 / head_dim as f64;
+                position as f64 * f64::from(base).powf(exponent)
+            })
+        });
+        let (cosines, sines) = angles
+            .map(|angle| (angle.cos() as f32, angle.sin() as f32))
+            .unzip();
+        Self {
+            half,
+            cosines,
+            sines,
+        }
+    }
+
+    /// Channels of the heads that it turns.
+    pub(crate) fn head_dim(&self) -> usize {
+        2 * self.half
+    }
+
+    /// Positions that it knows.
+    pub(crate) fn length(&self) -> usize {
+        self.cosines.len() / self.half.max(1)
+    }
+
+    /// Cosines and sines of one position.
+    pub(crate) fn row(&self, position: usize) -> (&[f32], &[f32]) {
+        let row = position * self.half..(position + 1) * self.half;
+        (&self.cosines[row.clone()], &self.sines[row])
+    }
+}
+
+vectorised! {
+    /// Rotates one head in place; `cosines` and `sines` are half as long as `head`.
+    pub(crate) fn rotate(head: &mut [f32], cosines: &[f32], sines: &[f32]) {
+        let (low, high) = head.split_at_mut(cosines.len());
+        for (((low, high), cosine), sine) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
+            (*low, *high) = (*low * cosine - *high * sine, *high * cosine + *low * sine);
+        }
+    }
+}
+
+vectorised! {
+    /// Undoes [`rotate`], which is also the way back through it: a rotation's transpose is its inverse.
+    pub(crate) fn rotate_back(head: &mut [f32], cosines: &[f32], sines: &[f32]) {
+        let (low, high) = head.split_at_mut(cosines.len());
+        for (((low, high), cosine), sine) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
+            (*low, *high) = (*low * cosine + *high * sine, *high * cosine - *low * sine);
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// The sum of `f` over `values`, in [`LANES`] strands.
 #[inline(always)]
-fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(crate) fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut strands = [0.0_f32; LANES];
     let chunks = values.chunks_exact(LANES);
     let tail: f32 = chunks.remainder().iter().map(|&x| f(x)).sum();
@@ -55,8 +55,23 @@ fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     strands.iter().sum::<f32>() + tail
 }
 
+/// The scalar product, in [`LANES`] strands.
 #[inline(always)]
-fn maximum(values: &[f32]) -> f32 {
+pub(crate) fn sum_of_products(left: &[f32], right: &[f32]) -> f32 {
+    let ((left, left_rest), (right, right_rest)) =
+        (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
+    let mut strands = [0.0_f32; LANES];
+    for (left, right) in left.iter().zip(right) {
+        for lane in 0..LANES {
+            strands[lane] += left[lane] * right[lane];
+        }
+    }
+    let rest: f32 = left_rest.iter().zip(right_rest).map(|(l, r)| l * r).sum();
+    strands.iter().sum::<f32>() + rest
+}
+
+#[inline(always)]
+pub(crate) fn maximum(values: &[f32]) -> f32 {
     let mut strands = [f32::NEG_INFINITY; LANES];
     let chunks = values.chunks_exact(LANES);
     let tail = chunks

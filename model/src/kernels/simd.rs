@@ -24,6 +24,10 @@ impl InstructionSet {
     /// What this processor has; detected once.
     pub(crate) fn detect() -> Self {
         static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
+        #[cfg(test)]
+        if let Some(instructions) = CHOSEN.get() {
+            return instructions;
+        }
         *DETECTED.get_or_init(Self::probe)
     }
 
@@ -69,6 +73,24 @@ impl InstructionSet {
             Self::Avx512 => "AVX-512",
         }
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What a test has this thread believe.
+    static CHOSEN: std::cell::Cell<Option<InstructionSet>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `test` on a few threads that believe the processor to have `instructions` and nothing beyond.
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+pub(crate) fn with_instructions<T: Send>(
+    instructions: InstructionSet,
+    test: impl FnOnce() -> T + Send,
+) -> T {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
+    let pool = pool.start_handler(move |_| CHOSEN.set(Some(instructions)));
+    pool.build().unwrap().install(test)
 }
 
 /// Whether the processor multiplies pairs of bfloat16 into f32 sums.
@@ -254,6 +276,11 @@ impl SharedOutput {
     /// Wraps the start of `output`; the caller keeps `output` borrowed for as long as tasks write.
     pub(crate) fn new(output: &mut [f32]) -> Self {
         Self(output.as_mut_ptr())
+    }
+
+    /// Wraps the start of memory that may not be initialised; the caller answers for its size.
+    pub(crate) fn from_pointer(output: *mut f32) -> Self {
+        Self(output)
     }
 
     /// The address of element `index`, which the caller must know to be inside the slice.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{AppliedRule, Waiver};
+
 /// What is looked at. Each area has a bit of the exit code of its own, so that a job can tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -95,6 +97,12 @@ pub struct Finding {
     pub path: Vec<String>,
     /// What to do about it.
     pub help: Option<String>,
+    /// What a rule of the recipe made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<AppliedRule>,
+    /// The waiver by which training and export go on although it is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<Waiver>,
 }
 
 impl Finding {
@@ -107,6 +115,8 @@ impl Finding {
             message: message.into(),
             path: Vec::new(),
             help: None,
+            rule: None,
+            waiver: None,
         }
     }
 

@@ -33,6 +33,9 @@ pub struct Candidate {
     pub answer: String,
     /// With choices: what the teacher thought of each. Lists of unequal length are taken for free text.
     pub choices: Option<ChoiceDistribution>,
+    /// Whether something in the answer was replaced, so that it is not what the teacher's tokens say any more.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub redacted: bool,
     /// Why the answer ended.
     pub finish: FinishReason,
     /// Tokens of the answer.
@@ -64,9 +67,18 @@ impl From<TraceRecord> for Candidate {
             sample: record.key.sample,
             answer: record.text,
             choices,
+            redacted: false,
             finish: record.finish_reason,
             completion_tokens: record.completion_tokens,
             mean_log_probability: record.mean_log_probability,
         }
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+pub(super) fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::candidate::is_false;
 use super::pool::Pool;
 
 /// What a student should say to an input.
@@ -14,6 +15,9 @@ pub enum RowAnswer {
         text: String,
         /// Whether it was cut back to its last full sentence.
         repaired: bool,
+        /// Whether something in it was replaced by a placeholder.
+        #[serde(default, skip_serializing_if = "is_false")]
+        redacted: bool,
     },
     /// A distribution over choices.
     Labels {
@@ -74,6 +78,7 @@ fn text(pool: &Pool, member: usize) -> DatasetRow {
         answer: RowAnswer::Text {
             text: candidate.answer.clone(),
             repaired: pool.is_repaired(member),
+            redacted: candidate.redacted,
         },
         trace_ids: vec![candidate.trace_id.clone()],
     }

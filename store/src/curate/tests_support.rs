@@ -31,6 +31,7 @@ pub(super) fn text(input: &str, phrasing: &str, answer: &str) -> Candidate {
         sample: 0,
         answer: answer.to_owned(),
         choices: None,
+        redacted: false,
         finish: FinishReason::Stop,
         completion_tokens: answer.split_whitespace().count() as u32,
         mean_log_probability: Some(-0.5),

@@ -40,7 +40,8 @@ pub struct FailureFilter {
 
 impl Store {
     /// Hands out the requests over the network that `teacher` (a teacher's identity) was sent since `since` (RFC 3339 in
-    /// UTC), the oldest first and some at a time: a day may hold a million.
+    /// UTC), the oldest first and some at a time: a day may hold a million. What went in a batch is not among them:
+    /// services count it apart.
     pub async fn spent_since(
         &self,
         teacher: &str,
@@ -53,6 +54,7 @@ impl Store {
                    coalesce(completion_tokens, 0) AS "completion_tokens!: i64"
                FROM attempts
                WHERE teacher = ?1 AND started_at >= ?2 AND endpoint IS NOT NULL
+                 AND endpoint NOT LIKE '%/batches'
                ORDER BY started_at"#,
             teacher,
             since,

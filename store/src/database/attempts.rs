@@ -13,17 +13,26 @@ use crate::record::{Attempt, AttemptStatus, Call};
 impl Store {
     /// Keeps tries that gave no answer. Each call keeps what it is given: a failed try has no identity.
     pub async fn record_failures(&self, attempts: &[Attempt]) -> Result<(), StoreError> {
-        let explain = self.explain();
         let mut transaction = self.begin().await?;
-        let before = self.last_attempt(&mut transaction).await?;
-        insert_all(&mut transaction, attempts.iter())
+        self.record_failures_in(&mut transaction, attempts).await?;
+        transaction.commit().await.map_err(self.explain())
+    }
+
+    /// The same as a part of a transaction.
+    pub(super) async fn record_failures_in(
+        &self,
+        connection: &mut SqliteConnection,
+        attempts: &[Attempt],
+    ) -> Result<(), StoreError> {
+        let before = self.last_attempt(connection).await?;
+        insert_all(connection, attempts.iter())
             .await
-            .map_err(explain)?;
+            .map_err(self.explain())?;
         if let Some(run) = AttemptRun::after(before, attempts.len()) {
-            let entry = self.attempt_entry(&mut transaction, run, false).await?;
-            self.append(&mut transaction, vec![entry]).await?;
+            let entry = self.attempt_entry(connection, run, false).await?;
+            self.append(connection, vec![entry]).await?;
         }
-        transaction.commit().await.map_err(explain)
+        Ok(())
     }
 
     /// The tries at one trace, in the order in which they were recorded, whether it was answered or not.

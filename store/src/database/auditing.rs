@@ -49,7 +49,8 @@ impl Store {
         Ok(counts.findings())
     }
 
-    /// Every request over the network.
+    /// Every request over the network. One in a batch is none: it began when its batch was handed over, with thousands
+    /// of others, and services count it apart.
     async fn requests(&self) -> Result<Vec<Request>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT attempts.number AS "number!", coalesce(attempts.teacher, '') AS "teacher!: String",
@@ -58,7 +59,7 @@ impl Store {
                    coalesce(completion_tokens, 0) AS "completion_tokens!: i64", limits AS "limits?"
                FROM attempts
                LEFT JOIN receipts ON receipts.trace_id = attempts.trace_id AND receipts.import IS NULL
-               WHERE attempts.endpoint IS NOT NULL
+               WHERE attempts.endpoint IS NOT NULL AND attempts.endpoint NOT LIKE '%/batches'
                ORDER BY attempts.number"#,
         )
         .fetch_all(self.pool())
@@ -104,8 +105,8 @@ impl Store {
     /// Where the answers came from.
     async fn origins(&self) -> Result<Vec<Origin>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT provider, region, count(*) AS "answers!: i64" FROM receipts
-               GROUP BY provider, region ORDER BY provider, region"#,
+            r#"SELECT provider, model, region, count(*) AS "answers!: i64" FROM receipts
+               GROUP BY provider, model, region ORDER BY provider, model, region"#,
         )
         .fetch_all(self.pool())
         .await
@@ -114,6 +115,7 @@ impl Store {
             .map(|row| {
                 Ok(Origin {
                     provider: row.provider,
+                    model: row.model,
                     region: row.region,
                     answers: self.unsigned("answers", row.answers)?,
                 })

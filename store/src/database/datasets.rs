@@ -10,17 +10,21 @@ impl Store {
     pub async fn write_dataset(&self, dataset: &Dataset) -> Result<(), StoreError> {
         let explain = self.explain();
         let written_at = now();
+        let redaction = (!dataset.redaction.is_empty())
+            .then(|| self.json(&dataset.redaction))
+            .transpose()?;
         let mut transaction = self.begin().await?;
         sqlx::query!("DELETE FROM datasets WHERE id = ?1", dataset.id)
             .execute(&mut *transaction)
             .await
             .map_err(explain)?;
         let number = sqlx::query_scalar!(
-            r#"INSERT INTO datasets (id, name, written_at) VALUES (?1, ?2, ?3)
+            r#"INSERT INTO datasets (id, name, written_at, redaction) VALUES (?1, ?2, ?3, ?4)
                RETURNING number AS "number!""#,
             dataset.id,
             dataset.name,
             written_at,
+            redaction,
         )
         .fetch_one(&mut *transaction)
         .await
@@ -65,10 +69,13 @@ impl Store {
     /// A dataset by its id; `None` for an unknown one.
     pub async fn dataset(&self, id: &str) -> Result<Option<Dataset>, StoreError> {
         let explain = self.explain();
-        let found = sqlx::query!("SELECT number, name FROM datasets WHERE id = ?1", id)
-            .fetch_optional(self.pool())
-            .await
-            .map_err(explain)?;
+        let found = sqlx::query!(
+            "SELECT number, name, redaction FROM datasets WHERE id = ?1",
+            id
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(explain)?;
         let Some(found) = found else {
             return Ok(None);
         };
@@ -92,6 +99,10 @@ impl Store {
             id: id.to_owned(),
             name: found.name,
             rows: Vec::with_capacity(rows.len()),
+            redaction: match found.redaction {
+                Some(redaction) => self.parse("redaction", &redaction)?,
+                None => Vec::new(),
+            },
         };
         for row in rows {
             let mut trace_ids = Vec::new();

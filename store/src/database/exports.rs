@@ -38,7 +38,8 @@ impl Store {
                    receipts.request_sha256 AS "request_sha256!",
                    receipts.response_sha256 AS "response_sha256!", receipts.endpoint, receipts.plan,
                    receipts.region, receipts.key_alias, receipts.request_id, receipts.answered_model,
-                   receipts.system_fingerprint, receipts.import, judged.keep AS "kept: bool",
+                   receipts.system_fingerprint, receipts.import, receipts.terms,
+                   receipts.retention, receipts.contracting_entity, judged.keep AS "kept: bool",
                    (SELECT json_group_array(json_object('trace_id', trace_id, 'check', "check",
                         'keep', json(iif(keep, 'true', 'false')), 'value', value, 'reason', reason))
                     FROM (SELECT * FROM verdicts AS found
@@ -99,6 +100,9 @@ struct ExportRow {
     answered_model: Option<String>,
     system_fingerprint: Option<String>,
     import: Option<String>,
+    terms: Option<String>,
+    retention: Option<String>,
+    contracting_entity: Option<String>,
     kept: Option<bool>,
     verdicts: String,
 }
@@ -146,6 +150,9 @@ impl ExportRow {
             answered_model: self.answered_model,
             system_fingerprint: self.system_fingerprint,
             import: self.import,
+            terms: self.terms,
+            retention: self.retention,
+            contracting_entity: self.contracting_entity,
         };
         Ok(ExportedTrace {
             record: trace.record(store)?,

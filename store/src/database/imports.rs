@@ -2,6 +2,7 @@
 
 use sqlx::SqliteConnection;
 
+use super::erased_imports::ErasedImports;
 use super::ledger::{AttemptRun, TraceEntry};
 use super::traces::{TraceRow, insert_receipts, insert_trace};
 use super::{Store, attempts};
@@ -17,14 +18,22 @@ impl Store {
     /// An answer has its place by what it says: it is known if the store holds more than
     /// [`repeats`](ImportedAnswer::repeats) answers of this text to this question from this teacher, and takes the
     /// next free sample number otherwise. So a file that is imported twice, or two files that share rows, double
-    /// nothing, and the same answer given five times counts five times. A prompt that is there stays as it is.
+    /// nothing, and the same answer given five times counts five times. A prompt that is there stays as it is. What was
+    /// erased is left out.
     pub async fn import(&self, rows: &[Imported]) -> Result<ImportOutcome, StoreError> {
         let mut counts = ImportCounts::default();
         let mut traces = Vec::with_capacity(rows.len());
+        let mut left_out = Vec::new();
         let recorded_at = now();
         let mut transaction = self.begin().await?;
         let (mut prompts, mut new, mut entries) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows {
+        let erased = self.erased_imports(&mut transaction).await?;
+        for (place, row) in rows.iter().enumerate() {
+            if self.is_erased(&mut transaction, &erased, row).await? {
+                counts.erased += 1;
+                left_out.push(place);
+                continue;
+            }
             let is_new = self.import_prompt(&mut transaction, row.prompt()).await?;
             if is_new {
                 prompts.push(row.prompt().id.clone());
@@ -33,7 +42,7 @@ impl Store {
             match row {
                 Imported::Answer(answer) => {
                     let (id, is_new) = self
-                        .import_answer(&mut transaction, answer, &recorded_at)
+                        .import_answer(&mut transaction, answer, &erased, &recorded_at)
                         .await?;
                     if is_new {
                         new.push(TraceEntry {
@@ -63,7 +72,35 @@ impl Store {
         all.extend(entries);
         self.append(&mut transaction, all).await?;
         transaction.commit().await.map_err(self.explain())?;
-        Ok(ImportOutcome { counts, traces })
+        Ok(ImportOutcome {
+            counts,
+            traces,
+            erased: left_out,
+        })
+    }
+
+    /// Whether the row is one that was erased, and not another answer of the same row.
+    async fn is_erased(
+        &self,
+        connection: &mut SqliteConnection,
+        erased: &ErasedImports,
+        row: &Imported,
+    ) -> Result<bool, StoreError> {
+        if erased.holds_prompt(&row.prompt().id) {
+            return Ok(true);
+        }
+        let Imported::Answer(answer) = row else {
+            return Ok(false);
+        };
+        match answer.receipt.import.as_deref() {
+            Some(import) if erased.holds_row(import) => {
+                let kept = self
+                    .answer_of_the_same_row(connection, answer, import)
+                    .await?;
+                Ok(kept.is_none())
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Whether the prompt was new.
@@ -99,9 +136,19 @@ impl Store {
         &self,
         connection: &mut SqliteConnection,
         answer: &ImportedAnswer,
+        erased: &ErasedImports,
         recorded_at: &str,
     ) -> Result<(String, bool), StoreError> {
         let explain = self.explain();
+        // Where one of several answers that say the same is gone, counting them does not tell which are there.
+        if erased.touches(&answer.prompt.id)
+            && let Some(import) = answer.receipt.import.as_deref()
+            && let Some(id) = self
+                .answer_of_the_same_row(connection, answer, import)
+                .await?
+        {
+            return Ok((id, false));
+        }
         let parameters = self.json(&answer.parameters)?;
         let there = sqlx::query!(
             r#"SELECT coalesce(max(sample) + 1, 0) AS "next!: i64",
@@ -136,9 +183,13 @@ impl Store {
             .await
             .map_err(explain)?;
         if is_new {
-            insert_receipts(connection, &[(row.id.clone(), &answered)])
-                .await
-                .map_err(explain)?;
+            insert_receipts(
+                self,
+                connection,
+                &[(row.id.clone(), &answered)],
+                recorded_at,
+            )
+            .await?;
         }
         Ok((row.id, is_new))
     }

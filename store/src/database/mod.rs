@@ -7,15 +7,20 @@
 mod accounts;
 mod attempts;
 mod auditing;
+mod batches;
 mod datasets;
+mod erased_imports;
 mod exports;
 mod imports;
 mod ledger;
 mod lock;
 mod open;
 mod prompts;
+mod provenance;
 mod reading;
+mod rights;
 mod runs;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -53,6 +58,8 @@ struct Shared {
     path: PathBuf,
     /// Signs checkpoints, where there is a key.
     signer: OnceLock<SecretKey>,
+    /// What receipts are told of the terms in force, where somebody said which records there are.
+    terms: OnceLock<telling::Told>,
     _lock: Option<StoreLock>,
 }
 

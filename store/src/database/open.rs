@@ -97,6 +97,7 @@ impl Store {
                 pool,
                 path: path.to_owned(),
                 signer: OnceLock::new(),
+                terms: OnceLock::new(),
                 _lock: lock,
             }),
         })

@@ -156,7 +156,7 @@ impl Store {
             ReceiptRow,
             "SELECT provider, model, model_sha256, route, license, limits, limbeck_version, request_sha256,
                  response_sha256, endpoint, plan, region, key_alias, request_id, answered_model,
-                 system_fingerprint, import
+                 system_fingerprint, import, terms, retention, contracting_entity
              FROM receipts WHERE trace_id = ?1",
             trace_id,
         )
@@ -295,6 +295,9 @@ pub(super) struct ReceiptRow {
     pub(super) answered_model: Option<String>,
     pub(super) system_fingerprint: Option<String>,
     pub(super) import: Option<String>,
+    pub(super) terms: Option<String>,
+    pub(super) retention: Option<String>,
+    pub(super) contracting_entity: Option<String>,
 }
 
 impl ReceiptRow {
@@ -304,6 +307,8 @@ impl ReceiptRow {
                 endpoint,
                 plan: self.plan,
                 region: self.region,
+                retention: self.retention,
+                contracting_entity: self.contracting_entity,
                 key_alias: self.key_alias,
                 request_id: self.request_id,
                 answered_model: self.answered_model,
@@ -311,6 +316,7 @@ impl ReceiptRow {
             })
         });
         let import = self.import.map(|json| store.parse("import", &json));
+        let terms = self.terms.map(|json| store.parse("terms", &json));
         Ok(Receipt {
             provider: self.provider,
             model: self.model,
@@ -323,6 +329,7 @@ impl ReceiptRow {
             response_sha256: self.response_sha256,
             service,
             import: import.transpose()?,
+            terms: terms.transpose()?,
         })
     }
 }

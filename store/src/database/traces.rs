@@ -63,31 +63,38 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
+        let mut transaction = self.begin().await?;
+        self.record_in(&mut transaction, batch).await?;
+        transaction.commit().await.map_err(self.explain())
+    }
+
+    /// The same as a part of a transaction.
+    pub(super) async fn record_in(
+        &self,
+        connection: &mut SqliteConnection,
+        batch: &[Answered],
+    ) -> Result<(), StoreError> {
         let explain = self.explain();
         let recorded_at = now();
-        let mut transaction = self.begin().await?;
         let mut new = Vec::with_capacity(batch.len());
         for answered in batch {
             let row = TraceRow::new(self, answered)?;
-            if insert_trace(&mut transaction, answered, &row, &recorded_at)
+            if insert_trace(connection, answered, &row, &recorded_at)
                 .await
                 .map_err(explain)?
             {
                 new.push((row.id, answered));
             }
         }
-        insert_receipts(&mut transaction, &new)
-            .await
-            .map_err(explain)?;
-        let before = self.last_attempt(&mut transaction).await?;
+        insert_receipts(self, connection, &new, &recorded_at).await?;
+        let before = self.last_attempt(connection).await?;
         let attempts = new.iter().flat_map(|(_, answered)| &answered.attempts);
-        attempts::insert_all(&mut transaction, attempts)
+        attempts::insert_all(connection, attempts)
             .await
             .map_err(explain)?;
         let traces = with_attempts(&new, before);
-        let entries = self.trace_entries(&mut transaction, &traces, false).await?;
-        self.append(&mut transaction, entries).await?;
-        transaction.commit().await.map_err(explain)
+        let entries = self.trace_entries(connection, &traces, false).await?;
+        self.append(connection, entries).await
     }
 }
 
@@ -189,16 +196,19 @@ pub(super) async fn insert_trace(
 
 /// The receipts of answers with these trace ids, all with one statement; see [`attempts::insert_all`].
 pub(super) async fn insert_receipts(
+    store: &Store,
     connection: &mut SqliteConnection,
     answers: &[(String, &Answered)],
-) -> Result<(), sqlx::Error> {
+    recorded_at: &str,
+) -> Result<(), StoreError> {
     if answers.is_empty() {
         return Ok(());
     }
     let rows = answers.iter().map(|(id, answered)| {
         let receipt = &answered.receipt;
         let service = receipt.service.as_deref();
-        json!([
+        let terms = store.terms_of(receipt, recorded_at)?;
+        Ok(json!([
             id,
             receipt.provider,
             receipt.model,
@@ -221,21 +231,25 @@ pub(super) async fn insert_receipts(
                 .import
                 .as_ref()
                 .map(|import| json!(import).to_string()),
-        ])
+            terms,
+            service.and_then(|service| service.retention.as_ref()),
+            service.and_then(|service| service.contracting_entity.as_ref()),
+        ]))
     });
-    let rows = Value::Array(rows.collect()).to_string();
+    let rows = Value::Array(rows.collect::<Result<_, StoreError>>()?).to_string();
     sqlx::query!(
         "INSERT INTO receipts
              (trace_id, provider, model, model_sha256, route, license, limits, limbeck_version,
               request_sha256, response_sha256, endpoint, plan, region, key_alias, request_id,
-              answered_model, system_fingerprint, import)
+              answered_model, system_fingerprint, import, terms, retention, contracting_entity)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
              value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13,
-             value ->> 14, value ->> 15, value ->> 16, value ->> 17
+             value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18, value ->> 19, value ->> 20
          FROM json_each(?1)",
         rows,
     )
     .execute(connection)
-    .await?;
+    .await
+    .map_err(store.explain())?;
     Ok(())
 }

@@ -66,7 +66,8 @@ pub struct Trace {
     pub prompt_tokens: u32,
     /// Tokens written.
     pub completion_tokens: u32,
-    /// Every generated token; empty where the teacher does not tell.
+    /// Every generated token; empty where the teacher does not tell. With choices, of the answer as it was drawn, which
+    /// need not be the likeliest choice.
     pub tokens: Vec<TokenLogProbabilities>,
     /// The bytes of the tokens, where the teacher tells these and no ids; `tokens` then name places in here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -77,9 +78,10 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// The mean log-probability of the generated tokens in nats, where the teacher tells them.
+    /// The mean log-probability of the generated tokens in nats, where the teacher tells them. None with choices: how
+    /// sure the teacher was is in their distribution, and the tokens may spell another choice than `text`.
     pub fn mean_log_probability(&self) -> Option<f32> {
-        if self.tokens.is_empty() {
+        if self.tokens.is_empty() || self.finish_reason == FinishReason::Choice {
             return None;
         }
         let sum: f64 = self
@@ -191,6 +193,19 @@ pub struct Receipt {
     /// Of an answer that was asked for elsewhere: what the rest of the receipt rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import: Option<Box<ImportReceipt>>,
+    /// The records of terms that were in force on the day on which the answer was kept, as the store that kept it knew
+    /// them; empty where no record said anything. `None` in receipts that do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Vec<TermsInForce>>,
+}
+
+/// A record of terms, as a receipt names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TermsInForce {
+    /// The record's id.
+    pub id: String,
+    /// Its digest on that day: a record that was corrected since has another.
+    pub sha256: String,
 }
 
 /// The part of a receipt that only a service over the network has.
@@ -202,6 +217,12 @@ pub struct ServiceReceipt {
     pub plan: Option<String>,
     /// The region, as the recipe declares it.
     pub region: Option<String>,
+    /// How long the provider keeps what it is sent, as the recipe declares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
+    /// With whom the user has the contract, as the recipe declares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contracting_entity: Option<String>,
     /// What the user calls the key.
     pub key_alias: Option<String>,
     /// The provider's own id of the request.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::curate::DatasetRow;
 use crate::identity::content_id;
+use crate::redact::Replaced;
 
 /// An ordered set of traces, by hash, with what was made of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,9 @@ pub struct Dataset {
     pub name: String,
     /// The rows, in the order of the prompts.
     pub rows: Vec<DatasetRow>,
+    /// What was replaced in the rows, detector by detector; empty where nothing was asked to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redaction: Vec<Replaced>,
 }
 
 impl Dataset {
@@ -29,6 +33,24 @@ impl Dataset {
             id,
             name: name.into(),
             rows,
+            redaction: Vec::new(),
         }
+    }
+
+    /// The same with what was replaced in its rows. Rows of the same traces that are redacted otherwise are another
+    /// dataset, so the id covers the detectors too.
+    #[must_use]
+    pub fn redacted(mut self, replaced: Vec<Replaced>) -> Self {
+        if !replaced.is_empty() {
+            let detectors: Vec<_> = replaced
+                .iter()
+                .map(|one| json!([one.detector, one.version]))
+                .collect();
+            self.id = content_id(
+                &json!({"limbeck": "redacted-dataset/1", "dataset": self.id, "detectors": detectors}),
+            );
+        }
+        self.redaction = replaced;
+        self
     }
 }

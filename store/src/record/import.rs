@@ -36,8 +36,23 @@ pub enum Ground {
     Stated,
     /// It was computed from what was read.
     Computed,
+    /// It was seen here, when the request was sent or the answer came.
+    Observed,
     /// Nobody says, and the value of the field means nothing.
     Unknown,
+}
+
+impl Ground {
+    /// The name as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::Stated => "stated",
+            Self::Computed => "computed",
+            Self::Observed => "observed",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One row to import.
@@ -92,6 +107,8 @@ pub struct ImportOutcome {
     pub counts: ImportCounts,
     /// The ids of the answers among its rows, in their order, whether new or known.
     pub traces: Vec<String>,
+    /// The places of rows that were left out because they were erased.
+    pub erased: Vec<usize>,
 }
 
 /// What an import changed.
@@ -107,6 +124,8 @@ pub struct ImportCounts {
     pub failures: u64,
     /// Failures that the store had already.
     pub known_failures: u64,
+    /// Rows that were left out because they, or their questions, were erased.
+    pub erased: u64,
 }
 
 impl ImportCounts {
@@ -117,5 +136,6 @@ impl ImportCounts {
         self.known_answers += other.known_answers;
         self.failures += other.failures;
         self.known_failures += other.known_failures;
+        self.erased += other.erased;
     }
 }

@@ -1,12 +1,15 @@
 //! The records that Limbeck keeps, as plain data with serde.
 //!
 //! What is asked: [`Prompt`], [`SamplingParameters`], [`TraceKey`]. What came back: [`Answered`] with its
-//! [`Trace`], [`Attempt`]s and [`Receipt`]; what did not, [`Failure`]. What is read again: [`TraceRecord`], [`TraceSummary`],
+//! [`Trace`], [`Attempt`]s and [`Receipt`]; what did not, [`Failure`]. What a service was
+//! handed together: [`Batch`]. What is read again: [`TraceRecord`], [`TraceSummary`],
 //! [`TraceDetail`]. What was asked for elsewhere: [`Imported`]; what goes elsewhere: [`ExportedTrace`]. What was made of it: [`Dataset`], [`Run`].
 
 mod answer;
+mod batch;
 mod dataset;
 mod export;
+mod grounds;
 mod import;
 mod prompt;
 mod reading;
@@ -17,8 +20,9 @@ mod tests;
 
 pub use answer::{
     Answered, Attempt, AttemptStatus, Call, Failure, FinishReason, Receipt, ServiceReceipt,
-    TokenLogProbabilities, Trace,
+    TermsInForce, TokenLogProbabilities, Trace,
 };
+pub use batch::{Batch, BatchOutcome, BatchRequest, BatchResults, BatchState, NewBatch};
 pub use dataset::Dataset;
 pub use export::ExportedTrace;
 pub use import::{

@@ -14,12 +14,16 @@ pub struct CardFacts {
     pub summary: Option<String>,
     /// Names of the teachers.
     pub teachers: Vec<String>,
-    /// The Hugging Face id of the model that weights were taken from, where there is one.
-    pub base_model: Option<String>,
+    /// The Hugging Face ids of the models that weights were taken from, where there are any.
+    pub base_models: Vec<String>,
+    /// The Hugging Face ids of the data sets that prompts or answers were taken from, where there are any.
+    pub datasets: Vec<String>,
     /// Where the prompts came from, with their licences.
     pub prompt_sources: Vec<String>,
     /// Measured scores.
     pub scores: Vec<CardScore>,
+    /// Further sections in Markdown, which come last; what is from elsewhere in them is [`markdown_words`].
+    pub sections: String,
 }
 
 /// One row of the card's table of scores.
@@ -54,9 +58,9 @@ pub(super) fn model_card(
         card.push_str(&text);
         card.push('\n');
     };
-    line(format!("# {}\n", inline(name)));
+    line(format!("# {}\n", markdown_words(name)));
     if let Some(summary) = &facts.summary {
-        line(format!("{}\n", inline(summary)));
+        line(format!("{}\n", markdown_words(summary)));
     }
     line(format!(
         "A dense Llama-shaped decoder of {} parameters: {} layers, width {}, {} heads, vocabulary {}, context {}. \
@@ -81,6 +85,9 @@ pub(super) fn model_card(
         line(score_table(&facts.scores));
     }
     line(file_table(exported));
+    if !facts.sections.is_empty() {
+        line(format!("\n{}", facts.sections.trim_end()));
+    }
     card
 }
 
@@ -94,9 +101,9 @@ fn score_table(scores: &[CardScore]) -> String {
         let _ = writeln!(
             table,
             "| {} | {} | {} | {:.4} | {:.4} to {:.4} | {} |",
-            inline(suite),
-            inline(metric),
-            inline(name),
+            markdown_words(suite),
+            markdown_words(metric),
+            markdown_words(name),
             score.score,
             score.low,
             score.high,
@@ -133,12 +140,16 @@ fn front_matter(license: Option<&str>, facts: &CardFacts, exported: &[Exported])
             serde_json::Value::from(license.to_lowercase())
         );
     }
-    if let Some(base) = &facts.base_model {
-        let _ = writeln!(
-            yaml,
-            "base_model: {}",
-            serde_json::Value::from(base.as_str())
-        );
+    for (key, ids) in [
+        ("base_model", &facts.base_models),
+        ("datasets", &facts.datasets),
+    ] {
+        if !ids.is_empty() {
+            let _ = writeln!(yaml, "{key}:");
+        }
+        for id in ids {
+            let _ = writeln!(yaml, "- {}", serde_json::Value::from(id.as_str()));
+        }
     }
     if exported.iter().any(is_safetensors) {
         yaml.push_str("library_name: transformers\n");
@@ -152,12 +163,12 @@ fn front_matter(license: Option<&str>, facts: &CardFacts, exported: &[Exported])
 }
 
 fn list(items: &[String]) -> String {
-    let items: Vec<String> = items.iter().map(|item| inline(item)).collect();
+    let items: Vec<String> = items.iter().map(|item| markdown_words(item)).collect();
     items.join(", ")
 }
 
 /// Text from outside as plain words of one Markdown line: no markup, no HTML, no table cell of its own.
-fn inline(text: &str) -> String {
+pub fn markdown_words(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

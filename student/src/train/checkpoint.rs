@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use limbeck_model::Precision;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,6 +25,9 @@ const VERSION: u32 = 1;
 pub(super) struct Progress {
     pub version: u32,
     pub fingerprint: String,
+    /// What products were computed in; part of the fingerprint as well.
+    #[serde(default = "before_precisions")]
+    pub precision: Precision,
     /// Steps made.
     pub step: usize,
     pub tokens: u64,
@@ -38,6 +42,11 @@ pub(super) struct Progress {
     pub evaluations_since_best: u32,
     /// Training has ended: the held-out loss stopped falling.
     pub stopped_early: bool,
+}
+
+/// Files of before there was a choice do not say that they are of f32.
+fn before_precisions() -> Precision {
+    Precision::F32
 }
 
 /// The best evaluation so far.
@@ -145,11 +154,12 @@ pub(super) fn save(workdir: &Path, state: &mut State) -> Result<(), TrainError> 
     Ok(())
 }
 
-/// Reads the state of the run with this fingerprint; `None` where there is no file. `sizes` are the numbers of the
-/// parameters.
+/// Reads the state of the run with this fingerprint and precision; `None` where there is no file. `sizes` are the
+/// numbers of the parameters.
 pub(super) fn load(
     workdir: &Path,
     fingerprint: &str,
+    precision: Precision,
     sizes: &[usize],
 ) -> Result<Option<State>, TrainError> {
     let path = file(workdir);
@@ -162,6 +172,14 @@ pub(super) fn load(
         path: path.clone(),
         reason,
     })?;
+    if progress.version == VERSION && progress.precision != precision {
+        let found = progress.precision;
+        return Err(TrainError::CheckpointPrecision {
+            path,
+            found,
+            expected: precision,
+        });
+    }
     if progress.version != VERSION || progress.fingerprint != fingerprint {
         return Err(TrainError::CheckpointMismatch { path });
     }
@@ -242,6 +260,7 @@ mod tests {
             progress: Progress {
                 version: VERSION,
                 fingerprint: "abc".to_owned(),
+                precision: Precision::F32,
                 step: 7,
                 updates: 5,
                 pending_loss: 0.1f64.to_bits(),
@@ -266,9 +285,15 @@ mod tests {
     #[test]
     fn a_state_comes_back_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(load(folder.path(), "abc", &SIZES).unwrap(), None);
+        assert_eq!(
+            load(folder.path(), "abc", Precision::F32, &SIZES).unwrap(),
+            None
+        );
         save(folder.path(), &mut state()).unwrap();
-        assert_eq!(load(folder.path(), "abc", &SIZES).unwrap(), Some(state()));
+        assert_eq!(
+            load(folder.path(), "abc", Precision::F32, &SIZES).unwrap(),
+            Some(state())
+        );
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
             1,
@@ -281,17 +306,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         save(folder.path(), &mut state()).unwrap();
         assert!(matches!(
-            load(folder.path(), "abd", &SIZES),
+            load(folder.path(), "abd", Precision::F32, &SIZES),
             Err(TrainError::CheckpointMismatch { .. })
         ));
         assert!(matches!(
-            load(folder.path(), "abc", &[3, 2]),
+            load(folder.path(), "abd", Precision::Bf16, &SIZES),
+            Err(TrainError::CheckpointPrecision {
+                found: Precision::F32,
+                ..
+            })
+        ));
+        assert!(matches!(
+            load(folder.path(), "abc", Precision::F32, &[3, 2]),
             Err(TrainError::CheckpointDamaged { .. })
         ));
         let whole = std::fs::read(file(folder.path())).unwrap();
         for length in [0, 4, 9, whole.len() / 2, whole.len() - 1] {
             std::fs::write(file(folder.path()), &whole[..length]).unwrap();
-            let result = load(folder.path(), "abc", &SIZES);
+            let result = load(folder.path(), "abc", Precision::F32, &SIZES);
             assert!(
                 matches!(result, Err(TrainError::CheckpointDamaged { .. })),
                 "{length} bytes"

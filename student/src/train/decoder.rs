@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
-use limbeck_model::ModelConfig;
 use limbeck_model::differentiable::{
-    Attention, AttentionShape, Rotary, dropout, head_loss, head_losses, linear, linear_add,
-    rms_norm, select_rows, swiglu,
+    Attention, AttentionShape, CapturedGradients, Rotary, dropout, head_loss, head_losses, linear,
+    linear_add, recomputed, rms_norm, select_rows, swiglu,
 };
+use limbeck_model::{ModelConfig, Precision};
 
 use super::TrainError;
 use super::batch::Batch;
@@ -24,10 +25,14 @@ pub(super) struct StudentDecoder {
     shape: AttentionShape,
     rotary: Arc<Rotary>,
     epsilon: f32,
+    /// Of all products.
+    precision: Precision,
+    /// Where gradients of recomputed blocks go; `None` where activations are kept.
+    captured: Option<Arc<CapturedGradients>>,
 }
 
 /// One transformer block.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Block {
     attention_norm: Var,
     queries_keys_values: Var,
@@ -44,10 +49,21 @@ pub(super) struct Dropout {
     pub seed: u64,
 }
 
+impl Dropout {
+    /// For the given pass of a step: other places are dropped in each, and the first is the step itself.
+    pub fn of_pass(self, pass: u64) -> Self {
+        Self {
+            seed: self.seed ^ pass << 40,
+            ..self
+        }
+    }
+}
+
 impl StudentDecoder {
     pub fn new(
         config: &ModelConfig,
         parameters: &Parameters,
+        precision: Precision,
     ) -> std::result::Result<Self, TrainError> {
         let embeddings = parameters.variable(EMBEDDINGS)?;
         let head = if config.tied_embeddings {
@@ -73,18 +89,36 @@ impl StudentDecoder {
                 config.rope_base,
             )),
             epsilon: config.rms_norm_epsilon,
+            precision,
+            captured: None,
         })
     }
 
-    /// The loss of a batch, a scalar; `backward` of it may run once.
+    /// Whether the activations of blocks are computed again on the way back rather than kept.
+    pub fn with_recompute(mut self, recompute: bool) -> Self {
+        self.captured = recompute.then(Arc::default);
+        self
+    }
+
+    /// The gradients of all parameters, from a loss of [`Self::loss`].
+    pub fn backward(&self, loss: &Tensor) -> Result<GradStore> {
+        let mut gradients = loss.backward()?;
+        if let Some(captured) = &self.captured {
+            captured.move_into(&mut gradients)?;
+        }
+        Ok(gradients)
+    }
+
+    /// The loss of a batch, a scalar; [`Self::backward`] of it may run once.
     pub fn loss(&self, batch: Batch, dropout: Option<Dropout>) -> Result<Tensor> {
         let hidden = self.hidden(&batch, dropout)?;
-        head_loss(&hidden, &self.head, batch.targets)
+        head_loss(&hidden, &self.head, batch.targets, self.precision)
     }
 
     /// The loss of every supervised place of a batch.
     pub fn losses(&self, batch: &Batch) -> Result<Vec<f64>> {
-        head_losses(&self.hidden(batch, None)?, &self.head, &batch.targets)
+        let hidden = self.hidden(batch, None)?;
+        head_losses(&hidden, &self.head, &batch.targets, self.precision)
     }
 
     /// What the head reads: normalised states of the supervised places, `[rows, width]`.
@@ -96,7 +130,16 @@ impl StudentDecoder {
         )?;
         let mut x = drop(&select_rows(&self.embeddings, &batch.ids)?, dropout, 0)?;
         for (layer, block) in (0..).zip(&self.blocks) {
-            x = block.forward(&x, &attention, self.epsilon, dropout, layer)?;
+            let settings = (self.epsilon, self.precision);
+            x = match &self.captured {
+                None => block.forward(&x, &attention, settings, dropout, layer)?,
+                Some(captured) => {
+                    let (block, attention) = (block.clone(), attention.clone());
+                    recomputed(&x, captured, move |x| {
+                        block.forward(x, &attention, settings, dropout, layer)
+                    })?
+                }
+            };
         }
         rms_norm(&select_rows(&x, &batch.rows)?, &self.norm, self.epsilon)
     }
@@ -120,30 +163,23 @@ impl Block {
         &self,
         x: &Tensor,
         attention: &Attention,
-        epsilon: f32,
+        (epsilon, precision): (f32, Precision),
         dropout: Option<Dropout>,
         layer: u64,
     ) -> Result<Tensor> {
         let normal = rms_norm(x, &self.attention_norm, epsilon)?;
-        let attended = attention.forward(&linear(&normal, &self.queries_keys_values)?)?;
-        let x = add_branch(x, &attended, &self.attention_out, dropout, 2 * layer + 1)?;
+        let projected = linear(&normal, &self.queries_keys_values, precision)?;
+        let attended = attention.forward(&projected)?;
+        let places = (2 * layer + 1, 2 * layer + 2);
+        // `x + dropout(branch weight^T)`.
+        let add = |x: &Tensor, branch: &Tensor, weight: &Var, place: u64| match dropout {
+            None => linear_add(x, branch, weight, precision),
+            Some(_) => x + drop(&linear(branch, weight, precision)?, dropout, place)?,
+        };
+        let x = add(x, &attended, &self.attention_out, places.0)?;
         let normal = rms_norm(&x, &self.feed_forward_norm, epsilon)?;
-        let activated = swiglu(&linear(&normal, &self.gate_up)?)?;
-        add_branch(&x, &activated, &self.down, dropout, 2 * layer + 2)
-    }
-}
-
-/// `x + dropout(branch weight^T)`.
-fn add_branch(
-    x: &Tensor,
-    branch: &Tensor,
-    weight: &Var,
-    dropout: Option<Dropout>,
-    place: u64,
-) -> Result<Tensor> {
-    match dropout {
-        None => linear_add(x, branch, weight),
-        Some(_) => x + drop(&linear(branch, weight)?, dropout, place)?,
+        let activated = swiglu(&linear(&normal, &self.gate_up, precision)?)?;
+        add(&x, &activated, &self.down, places.1)
     }
 }
 

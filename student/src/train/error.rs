@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use limbeck_model::ModelError;
+use limbeck_model::{DecodeError, ModelError, Precision};
 
 use super::report::Skipped;
 
@@ -113,6 +113,22 @@ pub enum TrainError {
         /// The file.
         path: PathBuf,
     },
+    /// A checkpoint was made in another precision, which a plan of `auto` becomes on another processor.
+    #[error(
+        "the checkpoint `{path}` was made in {found} and this run computes in {expected}\nhint: go on where {found} is \
+         used, or remove the checkpoint to start again"
+    )]
+    CheckpointPrecision {
+        /// The file.
+        path: PathBuf,
+        /// What it was made in.
+        found: Precision,
+        /// What this run uses.
+        expected: Precision,
+    },
+    /// The plan's precision is not to be had on this processor.
+    #[error("the training plan's `precision` cannot be used here")]
+    Precision(#[source] DecodeError),
     /// The training thread could not be started.
     #[error("cannot start the training thread")]
     Thread(#[source] std::io::Error),

@@ -4,12 +4,14 @@
 //! - `corpus`, `document`, `labels`, `candidates`: examples as tokens and targets
 //! - `batch`, `timeline`: which documents each step sees
 //! - `parameters`, `decoder`: the differentiable model
-//! - `optimizer`, `held_out`, `checkpoint`, `session`: the loop
+//! - `step`, `optimizer`, `held_out`, `checkpoint`, `session`: the loop
+//! - [`bench`]: the step alone, measured
 //!
 //! A run is a function of plan, data, initial weights: the same give the same numbers bit for bit, also across an
 //! interruption.
 
 mod batch;
+pub mod bench;
 mod candidates;
 mod checkpoint;
 mod corpus;
@@ -23,6 +25,7 @@ mod parameters;
 pub mod plan;
 pub mod report;
 mod session;
+mod step;
 mod timeline;
 
 #[cfg(test)]
@@ -80,26 +83,15 @@ pub fn train(
     cancel: &CancellationToken,
 ) -> Result<Trained, TrainError> {
     plan.validate()?;
+    // From here on the plan says what is used, in the checkpoint's fingerprint as well.
+    let plan = &plan.resolved()?;
     let run = || {
         let corpus = Corpus::new(plan, data)?;
         let config = config(plan, data.tokenizer.vocab_size())?;
         let fingerprint = checkpoint::fingerprint(plan, data, initial);
         Session::new(plan, config, corpus, initial, workdir, fingerprint)?.run(reporter, cancel)
     };
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("training".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, run)
-            .map_err(TrainError::Thread)?;
-        thread.join().unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(TrainError::Panicked(
-                text.unwrap_or("no message").to_owned(),
-            ))
-        })
-    })
+    on_training_thread(run)
 }
 
 /// The student that would be trained, with its weights as they start: the floor that training should leave behind.
@@ -112,6 +104,28 @@ pub fn untrained(
     let config = config(plan, tokenizer.vocab_size())?;
     let weights = parameters::initial_weights(&config, initial, plan.seed)?;
     Ok((config, weights))
+}
+
+/// Runs `work` on a thread of its own, with a stack that is deep enough for a step, and with memory that is kept from
+/// one step to the next.
+fn on_training_thread<T: Send>(
+    work: impl FnOnce() -> Result<T, TrainError> + Send,
+) -> Result<T, TrainError> {
+    let _kept = limbeck_model::FreedMemoryKept::new();
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("training".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map_err(TrainError::Thread)?;
+        thread.join().unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(TrainError::Panicked(
+                text.unwrap_or("no message").to_owned(),
+            ))
+        })
+    })
 }
 
 fn config(plan: &TrainPlan, vocab_size: usize) -> Result<ModelConfig, TrainError> {

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp1, Layout, bail};
-use rayon::prelude::*;
+use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor, bail};
+use limbeck_model::differentiable::with_values;
+use limbeck_model::optimizer::{AdamWStep, adamw, sum_of_squares};
 
 use super::TrainError;
 use super::parameters::{Parameter, Parameters};
@@ -13,8 +14,6 @@ const BETA_1: f64 = 0.9;
 /// Short runs of few hundred steps need a second moment that forgets faster than the usual 0.999.
 const BETA_2: f64 = 0.95;
 const EPSILON: f64 = 1e-8;
-/// Numbers that one task updates.
-const BLOCK: usize = 1 << 14;
 
 /// The optimizer's state: f32 moments of every parameter, in the order of the parameters.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,18 +58,22 @@ impl AdamW {
         update: &Update,
         step: usize,
     ) -> Result<(), TrainError> {
-        let gradients: Vec<Vec<f32>> = parameters
+        let gradients: Vec<Tensor> = parameters
             .0
             .iter()
             .map(|parameter| gradient(parameter, gradients))
             .collect::<Result<_, _>>()?;
-        let norm = global_norm(&gradients);
+        let mut squares = Vec::with_capacity(gradients.len());
+        for gradient in &gradients {
+            squares.push(with_values(gradient, sum_of_squares)?);
+        }
+        let norm = squares.iter().sum::<f64>().sqrt();
         if !norm.is_finite() {
             let broken = parameters
                 .0
                 .iter()
-                .zip(&gradients)
-                .find(|(_, values)| values.iter().any(|v| !v.is_finite()));
+                .zip(&squares)
+                .find(|(_, square)| !square.is_finite());
             let name = broken.map_or("all parameters", |(parameter, _)| parameter.name.as_str());
             return Err(TrainError::NotFinite {
                 what: format!("the gradient of `{name}`"),
@@ -85,63 +88,40 @@ impl AdamW {
             } else {
                 0.0
             };
-            parameter.variable.inplace_op1(&Apply {
-                gradient,
-                moments: RefCell::new((&mut self.first[index], &mut self.second[index])),
+            let constants = AdamWStep {
                 scale: (update.clip / norm).min(1.0) as f32,
                 kept: (1.0 - update.learning_rate * decay) as f32,
                 rate: (update.learning_rate / (1.0 - BETA_1.powi(count))) as f32,
                 correction: (1.0 / (1.0 - BETA_2.powi(count))) as f32,
+                beta_1: BETA_1 as f32,
+                beta_2: BETA_2 as f32,
+                epsilon: EPSILON as f32,
+            };
+            parameter.variable.inplace_op1(&Apply {
+                gradient,
+                moments: RefCell::new((&mut self.first[index], &mut self.second[index])),
+                constants,
             })?;
         }
         Ok(())
     }
 }
 
-fn gradient(parameter: &Parameter, gradients: &GradStore) -> Result<Vec<f32>, TrainError> {
+fn gradient(parameter: &Parameter, gradients: &GradStore) -> Result<Tensor, TrainError> {
     let gradient =
         gradients
             .get(&parameter.variable)
             .ok_or_else(|| TrainError::MissingGradient {
                 name: parameter.name.clone(),
             })?;
-    Ok(gradient.flatten_all()?.to_vec1::<f32>()?)
-}
-
-/// Squares are summed over fixed blocks and the blocks in order, so that the number of threads changes nothing.
-fn global_norm(gradients: &[Vec<f32>]) -> f64 {
-    let square = |values: &[f32]| {
-        values
-            .iter()
-            .map(|value| f64::from(*value).powi(2))
-            .sum::<f64>()
-    };
-    let total: f64 = gradients
-        .iter()
-        .map(|values| {
-            values
-                .par_chunks(BLOCK)
-                .map(square)
-                .collect::<Vec<f64>>()
-                .iter()
-                .sum::<f64>()
-        })
-        .sum();
-    total.sqrt()
+    Ok(gradient.contiguous()?)
 }
 
 /// One parameter's update, in place.
 struct Apply<'a> {
-    gradient: &'a [f32],
+    gradient: &'a Tensor,
     moments: RefCell<(&'a mut Vec<f32>, &'a mut Vec<f32>)>,
-    /// Factor of the gradient, from clipping.
-    scale: f32,
-    /// What decay leaves of the value.
-    kept: f32,
-    /// Learning rate, corrected for the first moment's start at zero.
-    rate: f32,
-    /// The second moment's correction.
-    correction: f32,
+    constants: AdamWStep,
 }
 
 impl InplaceOp1 for Apply<'_> {
@@ -158,36 +138,15 @@ impl InplaceOp1 for Apply<'_> {
         };
         let mut moments = self.moments.borrow_mut();
         let (first, second) = &mut *moments;
-        let (beta_1, beta_2) = (BETA_1 as f32, BETA_2 as f32);
-        let Self {
-            scale,
-            kept,
-            rate,
-            correction,
-            ..
-        } = *self;
-        values[start..end]
-            .par_chunks_mut(BLOCK)
-            .zip(self.gradient.par_chunks(BLOCK))
-            .zip(
-                first
-                    .par_chunks_mut(BLOCK)
-                    .zip(second.par_chunks_mut(BLOCK)),
-            )
-            .for_each(|((values, gradient), (first, second))| {
-                for ((value, gradient), (m, v)) in values
-                    .iter_mut()
-                    .zip(gradient)
-                    .zip(first.iter_mut().zip(second))
-                {
-                    let gradient = gradient * scale;
-                    *m = beta_1 * *m + (1.0 - beta_1) * gradient;
-                    *v = beta_2 * *v + (1.0 - beta_2) * gradient * gradient;
-                    let spread = (*v * correction).sqrt() + EPSILON as f32;
-                    *value = *value * kept - rate * *m / spread;
-                }
-            });
-        Ok(())
+        with_values(self.gradient, |gradient| {
+            adamw(
+                &mut values[start..end],
+                gradient,
+                first,
+                second,
+                self.constants,
+            );
+        })
     }
 }
 

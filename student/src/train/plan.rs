@@ -1,5 +1,6 @@
 //! Everything that decides how a student is trained.
 
+use limbeck_model::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
@@ -17,6 +18,15 @@ pub struct TrainPlan {
     pub warm_up_epochs: f32,
     /// Tokens of one optimizer step, about: whole rows of `shape.context` tokens are taken, one at least.
     pub batch_tokens: usize,
+    /// Tokens that go through the model together, about: whole documents are taken, one at least. The gradients of a
+    /// step's passes are added up, which needs the memory of one pass rather than that of a step; nothing else
+    /// changes but the order of additions. All of a step at once where not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass_tokens: Option<usize>,
+    /// Compute the activations of each block again on the way back rather than keep them: less memory, more time, the
+    /// same bits.
+    #[serde(skip_serializing)]
+    pub recompute: bool,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Share of the steps over which the learning rate climbs to its peak.
@@ -50,9 +60,21 @@ pub struct TrainPlan {
     pub average_last: f32,
     /// Steps between checkpoints; 0 for none.
     pub checkpoint_every: usize,
+    /// In what numbers products are computed; weights, sums, gradients and moments are f32 always. A run may differ
+    /// from one of another precision in every bit.
+    pub precision: Precision,
 }
 
 impl TrainPlan {
+    /// The plan with the precision that this processor makes of it.
+    pub(super) fn resolved(&self) -> Result<Self, TrainError> {
+        let precision = self.precision.resolve().map_err(TrainError::Precision)?;
+        Ok(Self {
+            precision,
+            ..self.clone()
+        })
+    }
+
     /// Refuses values that cannot be trained with.
     pub fn validate(&self) -> Result<(), TrainError> {
         let share = |value: f32| (0.0..1.0).contains(&value);
@@ -79,6 +101,7 @@ impl TrainPlan {
                 "0 or more",
             ),
             (self.batch_tokens > 0, "batch_tokens", "one or more"),
+            (self.pass_tokens != Some(0), "pass_tokens", "one or more"),
             (positive(self.learning_rate), "learning_rate", "more than 0"),
             (
                 share(self.learning_rate_warm_up),
@@ -134,6 +157,8 @@ impl Default for TrainPlan {
             epochs: 8.0,
             warm_up_epochs: 0.0,
             batch_tokens: 4096,
+            pass_tokens: None,
+            recompute: false,
             learning_rate: 1e-3,
             learning_rate_warm_up: 0.05,
             final_learning_rate: 0.05,
@@ -150,6 +175,7 @@ impl Default for TrainPlan {
             patience: None,
             average_last: 0.0,
             checkpoint_every: 200,
+            precision: Precision::Auto,
         }
     }
 }

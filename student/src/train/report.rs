@@ -1,6 +1,6 @@
 //! What a training run tells, while it runs and at its end.
 
-use limbeck_model::{ModelConfig, WeightMap};
+use limbeck_model::{ModelConfig, Precision, WeightMap};
 use serde::{Deserialize, Serialize};
 
 /// Hears of every step, on the training thread.
@@ -72,6 +72,14 @@ pub struct TrainReport {
     pub best_agreement: Option<f32>,
     /// Training ended before its last step because the held-out loss stopped falling.
     pub stopped_early: bool,
+    /// What products were computed in, never [`Precision::Auto`].
+    #[serde(default = "before_precisions")]
+    pub precision: Precision,
+}
+
+/// Reports of before there was a choice do not say that they are of f32.
+fn before_precisions() -> Precision {
+    Precision::F32
 }
 
 /// Examples that were refused, by reason.

@@ -12,6 +12,7 @@ use super::decoder::{Dropout, StudentDecoder};
 use super::held_out::{Judge, Judged};
 use super::optimizer::{AdamW, Update};
 use super::parameters::{Parameters, initial_weights};
+use super::step::Step;
 use super::timeline::{Place, Timeline};
 use super::{
     CurvePoint, InitialWeights, StepReport, TrainError, TrainPlan, TrainReport, TrainReporter,
@@ -50,13 +51,14 @@ impl<'a> Session<'a> {
         fingerprint: String,
     ) -> Result<Self, TrainError> {
         let parameters = Parameters::new(&config, &initial_weights(&config, initial, plan.seed)?)?;
-        let decoder = StudentDecoder::new(&config, &parameters)?;
+        let decoder = StudentDecoder::new(&config, &parameters, plan.precision)?
+            .with_recompute(plan.recompute);
         let sizes: Vec<usize> = parameters
             .0
             .iter()
             .map(|p| p.variable.elem_count())
             .collect();
-        let state = match checkpoint::load(workdir, &fingerprint, &sizes)? {
+        let state = match checkpoint::load(workdir, &fingerprint, plan.precision, &sizes)? {
             Some(state) => {
                 parameters.set_values(&state.weights)?;
                 state
@@ -64,6 +66,7 @@ impl<'a> Session<'a> {
             None => State {
                 progress: Progress {
                     fingerprint,
+                    precision: plan.precision,
                     ..Progress::default()
                 },
                 optimizer: AdamW::new(&parameters),
@@ -131,21 +134,18 @@ impl<'a> Session<'a> {
                 .wrapping_mul(0x9E37_79B9)
                 .wrapping_add(step as u64),
         });
-        let loss = self.decoder.loss(batch, dropout)?;
-        let value = loss.to_scalar::<f32>()?;
-        if !value.is_finite() {
-            let what = "the loss".to_owned();
-            return Err(TrainError::NotFinite { what, step });
-        }
         let update = Update {
             learning_rate: place.learning_rate(self.plan),
             weight_decay: self.plan.weight_decay,
             clip: self.plan.clip,
         };
-        let gradients = loss.backward()?;
-        self.state
-            .optimizer
-            .update(&self.parameters, &gradients, &update, step)?;
+        let taken = Step {
+            decoder: &self.decoder,
+            parameters: &self.parameters,
+            optimizer: &mut self.state.optimizer,
+            pass_tokens: self.plan.pass_tokens,
+        };
+        let value = taken.take(batch, dropout, &update, step)?;
         self.average(place.averaged(self.plan))?;
         let progress = &mut self.state.progress;
         progress.step += 1;
@@ -308,6 +308,7 @@ impl<'a> Session<'a> {
             best_held_out: kept.map(|best| best.loss).or_else(|| last?.held_out),
             best_agreement: kept.map_or_else(|| last?.agreement, |best| best.agreement),
             stopped_early: progress.stopped_early,
+            precision: self.plan.precision,
             curve: progress.curve.clone(),
         };
         Trained {

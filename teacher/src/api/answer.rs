@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderMap;
-use limbeck_store::identity::sha256_hex;
 use limbeck_store::{FinishReason, ServiceReceipt, TokenLogProbabilities, Trace};
 
 use super::key::ApiKey;
 use super::options::ApiOptions;
+use crate::Answer;
 use crate::pace::{Demand, Limits, Price};
 use crate::wire::{Failure, FailureKind, Finish, Usage, WireAnswer, WireToken};
-use crate::{Answer, Ask};
 
 /// Tokens that a service may add to a prompt: marks of turns, and instructions of its own.
 const TOKENS_ADDED: u64 = 64;
@@ -139,16 +138,23 @@ pub(super) struct Receipt<'a> {
     pub(super) key_alias: Option<&'a str>,
     /// The endpoint's own, where they are not the teacher's.
     pub(super) limits: Option<&'a Limits>,
-    pub(super) request: &'a [u8],
+    pub(super) request_sha256: String,
     pub(super) response_sha256: String,
 }
 
 impl Receipt<'_> {
-    pub(super) fn answer(self, ask: &Ask, answer: WireAnswer, latency: Duration) -> Answer {
+    pub(super) fn answer(
+        self,
+        choices: &[String],
+        answer: WireAnswer,
+        latency: Duration,
+    ) -> Answer {
         let service = ServiceReceipt {
             endpoint: self.endpoint.to_owned(),
             plan: self.options.plan.clone(),
             region: self.options.region.clone(),
+            retention: self.options.retention.clone(),
+            contracting_entity: self.options.contracting_entity.clone(),
             key_alias: self.key_alias.map(str::to_owned),
             request_id: answer
                 .request_id
@@ -158,7 +164,7 @@ impl Receipt<'_> {
             system_fingerprint: answer.system_fingerprint.clone(),
         };
         Answer {
-            trace: trace(&ask.parameters.choices, answer),
+            trace: trace(choices, answer),
             latency,
             limits: self.limits.map(|limits| {
                 let mut told = limits.for_receipts();
@@ -166,7 +172,7 @@ impl Receipt<'_> {
                 told["endpoint"] = self.endpoint.into();
                 told
             }),
-            request_sha256: sha256_hex(self.request),
+            request_sha256: self.request_sha256,
             response_sha256: self.response_sha256,
             service: Some(Box::new(service)),
         }
@@ -175,8 +181,13 @@ impl Receipt<'_> {
 
 fn trace(choices: &[String], answer: WireAnswer) -> Trace {
     let count = |tokens: Option<u64>| u32::try_from(tokens.unwrap_or(0)).unwrap_or(u32::MAX);
-    let (prompt_tokens, completion_tokens) =
-        (count(answer.usage.input), count(answer.usage.output));
+    // Some servers tell no usage at the end of a stream, but each token with its log-probability.
+    let spelled = (!answer.tokens.is_empty()).then_some(answer.tokens.len() as u64);
+    let (prompt_tokens, completion_tokens) = (
+        count(answer.usage.input),
+        count(answer.usage.output.or(spelled)),
+    );
+    let (tokens, vocabulary) = by_place(&answer.tokens);
     if !choices.is_empty()
         && let Ok(chosen) = answer.choose(choices)
     {
@@ -187,13 +198,13 @@ fn trace(choices: &[String], answer: WireAnswer) -> Trace {
             finish_reason: FinishReason::Choice,
             prompt_tokens,
             completion_tokens,
-            tokens: Vec::new(),
-            vocabulary: Vec::new(),
+            // Those of the answer as it was drawn, which the distribution was read from.
+            tokens,
+            vocabulary,
             retracted: None,
         };
     }
     let retracted = answer.retraction.is_some();
-    let (tokens, vocabulary) = by_place(&answer.tokens);
     Trace {
         finish_reason: match answer.finish {
             _ if retracted => FinishReason::Filtered,
@@ -277,4 +288,29 @@ pub(super) fn headers_that_matter(
         );
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_counted_where_no_usage_is_told() {
+        let token = |bytes: &[u8]| WireToken {
+            bytes: bytes.to_vec(),
+            log_probability: -0.5,
+            top: Vec::new(),
+        };
+        let mut answer = WireAnswer {
+            text: "Hi!".to_owned(),
+            tokens: vec![token(b"Hi"), token(b"!")],
+            ..WireAnswer::default()
+        };
+        assert_eq!(kept_answer(answer.clone()).unwrap().completion_tokens, 2);
+        // What the service says counts: it may have written more than it tells.
+        answer.usage.output = Some(9);
+        assert_eq!(kept_answer(answer.clone()).unwrap().completion_tokens, 9);
+        (answer.usage.output, answer.tokens) = (None, Vec::new());
+        assert_eq!(kept_answer(answer).unwrap().completion_tokens, 0);
+    }
 }

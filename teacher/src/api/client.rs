@@ -16,9 +16,9 @@ use crate::wire::{
 };
 
 /// No answer is larger; what is, would fill the memory.
-const MOST_BYTES: usize = 32 << 20;
+pub(super) const MOST_BYTES: usize = 32 << 20;
 /// A response that tells of a failure says all it has to in so many bytes.
-const MOST_BYTES_OF_A_FAILURE: usize = 256 << 10;
+pub(super) const MOST_BYTES_OF_A_FAILURE: usize = 256 << 10;
 
 /// The headers, the digest and the reading of one response.
 pub(super) struct Exchange {
@@ -171,7 +171,7 @@ impl Exchange {
     }
 }
 
-fn kind(error: &reqwest::Error) -> FailureKind {
+pub(super) fn kind(error: &reqwest::Error) -> FailureKind {
     if error.is_timeout() {
         FailureKind::Timeout
     } else if is_garbled(error) {
@@ -197,7 +197,7 @@ fn is_garbled(error: &reqwest::Error) -> bool {
 }
 
 /// The error and its causes without the address, which is told apart.
-fn in_words(error: &reqwest::Error) -> String {
+pub(super) fn in_words(error: &reqwest::Error) -> String {
     let mut words = Vec::new();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -214,11 +214,11 @@ fn in_words(error: &reqwest::Error) -> String {
     }
 }
 
-fn slow(message: &str) -> Failure {
+pub(super) fn slow(message: &str) -> Failure {
     Failure::transport(FailureKind::Timeout, message)
 }
 
-fn too_large(most: usize) -> Failure {
+pub(super) fn too_large(most: usize) -> Failure {
     let message = format!("the response is larger than {} MiB", most >> 20);
     Failure {
         worth_retrying: false,

@@ -1,5 +1,6 @@
 //! One address of a service: its limits, its health, and which of several is asked next.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,9 @@ use crate::pace::{Limits, Pacer, Purse};
 use crate::retry::{Breaker, Door, Slammed};
 use crate::wire;
 
+/// An address that led so many questions elsewhere, with no answer between them, does so with all.
+const MOST_REDIRECTED: usize = 5;
+
 /// One address, ready to be asked.
 pub(super) struct Endpoint {
     /// Host and path.
@@ -30,6 +34,8 @@ pub(super) struct Endpoint {
     /// Questions that wait for it or are with it.
     pub(super) busy: AtomicUsize,
     breaker: Mutex<Breaker>,
+    /// The questions that it led elsewhere since it last answered, by their seeds; no more than [`MOST_REDIRECTED`].
+    redirected: Mutex<HashSet<u64>>,
     started: Instant,
 }
 
@@ -70,6 +76,7 @@ impl Endpoint {
             pacer,
             busy: AtomicUsize::new(0),
             breaker: Mutex::default(),
+            redirected: Mutex::default(),
             started: Instant::now(),
         })
     }
@@ -82,7 +89,27 @@ impl Endpoint {
 
     /// It answered. Whether it had been left alone.
     pub(super) fn answered(&self) -> bool {
+        self.lock_redirected().clear();
         self.breaker().answered()
+    }
+
+    /// It led a question elsewhere.
+    pub(super) fn redirected(&self, question: u64) {
+        let mut redirected = self.lock_redirected();
+        if redirected.len() < MOST_REDIRECTED {
+            redirected.insert(question);
+        }
+    }
+
+    /// Whether it leads every question elsewhere, as far as one can tell.
+    fn leads_elsewhere(&self) -> bool {
+        self.lock_redirected().len() >= MOST_REDIRECTED
+    }
+
+    fn lock_redirected(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.redirected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A question left it without having learnt whether it is well.
@@ -116,6 +143,8 @@ pub(super) struct Endpoints {
 pub(super) enum NoEndpoint {
     Cancelled,
     AllDead,
+    /// A question before has ended with that as its error.
+    AllLeadElsewhere,
 }
 
 impl Endpoints {
@@ -152,6 +181,11 @@ impl Endpoints {
         &self.all
     }
 
+    /// Whether all of them lead every question elsewhere.
+    pub(super) fn lead_elsewhere(&self) -> bool {
+        self.all.iter().all(|endpoint| endpoint.leads_elsewhere())
+    }
+
     /// The one that will answer soonest, as far as one can tell: not left alone, not asked to be, least busy; another
     /// than `avoid` if there is one. Waits while all are left alone.
     pub(super) async fn choose(
@@ -160,6 +194,9 @@ impl Endpoints {
         cancel: &CancellationToken,
     ) -> Result<Arc<Endpoint>, NoEndpoint> {
         loop {
+            if self.lead_elsewhere() {
+                return Err(NoEndpoint::AllLeadElsewhere);
+            }
             let open = self
                 .all
                 .iter()

@@ -5,9 +5,11 @@
 //! - [`endpoint`]: one address with its limits and its health, and the choice among several
 //! - [`client`]: one request and its response
 //! - [`question`]: one question, from its first attempt to its last
+//! - [`batch`]: many questions handed over at once
 //! - [`answer`]: from what a service says to what is kept
 
 mod answer;
+mod batch;
 mod client;
 mod endpoint;
 mod key;
@@ -26,11 +28,15 @@ use tokio_util::sync::CancellationToken;
 
 use self::endpoint::Endpoints;
 use self::question::Asking;
-use crate::pace::{Demand, NanoUsd, Purse};
+use crate::pace::{Demand, NanoUsd, Price, Purse};
 use crate::retry::RetryBudget;
 use crate::{Ask, Asked, Teacher, TeacherIdentity};
 
 pub use answer::kept_answer;
+pub use batch::{
+    BatchNotice, BatchOptions, BatchReporters, BatchSummary, BatchWatcher, cancel_batch,
+    harvest_in_batches,
+};
 pub use key::{ApiKey, KeyError};
 pub use options::{
     ApiEndpoint, ApiError, ApiNotice, ApiOptions, ApiWatcher, SilentWatcher, Timeouts,
@@ -168,11 +174,14 @@ impl ApiTeacher {
 
     /// `output`: the most tokens that the answer may take.
     fn demand(&self, ask: &Ask, output: u64) -> Demand {
+        self.demand_at(self.options.price, ask, output)
+    }
+
+    fn demand_at(&self, price: Option<Price>, ask: &Ask, output: u64) -> Demand {
         let bytes = ask.prompt_bytes();
         let input = self.tokens_of_bytes.at_most(bytes);
         // Money is reserved by what is certain, limits by what was learnt.
         let certain = answer::TokensOfBytes::certainly_at_most(bytes);
-        let price = self.options.price;
         Demand {
             input_tokens: input,
             output_tokens: output,

@@ -24,6 +24,10 @@ pub struct ApiOptions {
     pub plan: Option<String>,
     /// The region that the user has chosen, for receipts.
     pub region: Option<String>,
+    /// How long the provider keeps what it is sent, for receipts.
+    pub retention: Option<String>,
+    /// With whom the user has the contract, for receipts.
+    pub contracting_entity: Option<String>,
     /// The licence of the answers, where the recipe declares one.
     pub license: Option<String>,
     /// Where it is asked; at least one. The load is spread over them.
@@ -34,6 +38,8 @@ pub struct ApiOptions {
     pub retry: RetryPolicy,
     /// What it takes for its tokens.
     pub price: Option<Price>,
+    /// The same for what is asked in batches.
+    pub batch_price: Option<Price>,
     /// Whether answers come in pieces, so that one that is taken back is seen.
     pub stream: bool,
     /// How long to wait for what.

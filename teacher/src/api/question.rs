@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use limbeck_store::identity::sha256_hex;
 use limbeck_store::{AttemptStatus, Call, now};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use crate::{Answer, Ask, AskError};
 /// A wait that the service asks for and that is worth telling a person.
 const LONG_WAIT: Duration = Duration::from_secs(10);
 /// Nobody waits longer than this for a service that asks for it.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// A question on its way.
 pub(super) struct Asking<'a> {
@@ -83,7 +84,9 @@ impl<'a> Asking<'a> {
                 .await
             {
                 Ok(endpoint) => endpoint,
-                Err(NoEndpoint::Cancelled) => return Err(AskError::Cancelled),
+                Err(NoEndpoint::Cancelled | NoEndpoint::AllLeadElsewhere) => {
+                    return Err(AskError::Cancelled);
+                }
                 Err(NoEndpoint::AllDead) => return Err(self.unreachable()),
             };
             endpoint.busy.fetch_add(1, Ordering::Relaxed);
@@ -155,10 +158,10 @@ impl<'a> Asking<'a> {
                 endpoint: &call.endpoint,
                 key_alias: call.key_alias.as_deref(),
                 limits: endpoint.limits.as_ref(),
-                request: &request.body,
+                request_sha256: sha256_hex(&request.body),
                 response_sha256: exchange.sha256,
             };
-            receipt.answer(self.ask, answer, latency)
+            receipt.answer(&self.ask.parameters.choices, answer, latency)
         });
         self.tries.push(Try {
             started_at,
@@ -225,8 +228,14 @@ impl<'a> Asking<'a> {
     }
 
     fn judge_health(&self, endpoint: &Endpoint, failure: &Failure) {
-        use FailureKind::{Connection, Overloaded, Server, Timeout};
-        if matches!(failure.kind, Connection | Overloaded | Server | Timeout) {
+        use FailureKind::{Connection, Overloaded, Redirected, Server, Timeout};
+        if failure.kind == Redirected {
+            endpoint.redirected(self.ask.seed());
+        }
+        if matches!(
+            failure.kind,
+            Connection | Overloaded | Redirected | Server | Timeout
+        ) {
             if let Some(pause) = endpoint.failed() {
                 self.tell(&ApiNotice::EndpointPaused {
                     endpoint: endpoint.name.clone(),
@@ -249,6 +258,10 @@ impl<'a> Asking<'a> {
         signals.retry_after = wait
             .or(signals.retry_after)
             .filter(|wait| *wait <= LONGEST_WAIT);
+        // What is used up for longer than that is not waited for: the next answer says so, and ends the harvest.
+        for window in &mut signals.windows {
+            window.reset = window.reset.filter(|reset| *reset <= LONGEST_WAIT);
+        }
         endpoint.pacer.obey(&signals);
         if let Some(wait) = signals.retry_after.filter(|wait| *wait >= LONG_WAIT) {
             self.tell(&ApiNotice::AskedToWait {
@@ -270,9 +283,15 @@ impl<'a> Asking<'a> {
             self.failed += 1;
         }
         let retry = &self.teacher.options.retry;
+        let endpoints = &self.teacher.endpoints;
+        let redirected = failure.kind == FailureKind::Redirected;
+        let nowhere = redirected && endpoints.lead_elsewhere();
+        // What one address leads away from, another may answer.
+        let elsewhere = redirected && endpoints.all().len() > 1;
         let too_long = failure.retry_after.is_some_and(|wait| wait > LONGEST_WAIT);
-        let goes_on = failure.worth_retrying
+        let goes_on = (failure.worth_retrying || elsewhere)
             && !too_long
+            && !nowhere
             && retry.goes_on(self.failed, self.refused)
             && (is_refusal(failure.kind) || self.teacher.budget.take());
         if goes_on {
@@ -281,7 +300,7 @@ impl<'a> Asking<'a> {
         Attempted::Failed(AskError::Service {
             endpoint: endpoint.name.clone(),
             attempts: self.tries.len(),
-            fatal: failure.kind.is_fatal() || too_long,
+            fatal: failure.kind.is_fatal() || too_long || nowhere,
             failure: Box::new(failure),
         })
     }

@@ -274,7 +274,7 @@ impl<'a> Asking<'a> {
 }
 
 /// The thin start of a receipt: who answered, under which limits, and the digests of both sides.
-fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> Receipt {
+pub(crate) fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> Receipt {
     let identity = teacher.identity();
     Receipt {
         provider: identity.provider.clone(),
@@ -288,5 +288,6 @@ fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> Receipt {
         response_sha256: answer.response_sha256.clone(),
         service: answer.service.clone(),
         import: None,
+        terms: None,
     }
 }

@@ -10,7 +10,7 @@
 
 mod ahead;
 mod asking;
-mod pending;
+pub(crate) mod pending;
 mod reporter;
 #[cfg(test)]
 mod tests;
@@ -23,6 +23,7 @@ use limbeck_store::{ContentIds, SamplingParameters, Store};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::asking::receipt;
 use self::asking::{Asking, Ended};
 use self::pending::Pending;
 use self::writer::Writer;

@@ -12,30 +12,30 @@ const CHUNK: usize = 1000;
 
 /// One question, by where it stands in the plan: a few bytes, since there may be a million prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Question {
+pub(crate) struct Question {
     /// Which of the prompts.
-    pub(super) index: u32,
-    pub(super) sample: u32,
+    pub(crate) index: u32,
+    pub(crate) sample: u32,
     /// It is asked again with the larger limit that the plan has for answers which were cut off.
-    pub(super) larger: bool,
+    pub(crate) larger: bool,
 }
 
 /// The questions without an answer.
-pub(super) struct Pending {
+pub(crate) struct Pending {
     /// Different prompts in the plan.
-    pub(super) prompts: u64,
+    pub(crate) prompts: u64,
     /// Answers that the store holds already.
-    pub(super) reused: u64,
+    pub(crate) reused: u64,
     /// Questions that failed before in a way that would repeat itself, and are not asked.
-    pub(super) left_out: u64,
+    pub(crate) left_out: u64,
     /// In the order of the plan.
-    pub(super) questions: Vec<Question>,
+    pub(crate) questions: Vec<Question>,
 }
 
 impl Pending {
     /// Looks up which of the plan's questions have been answered by `teacher` (a key of its identity). A prompt that
     /// the plan holds twice counts once.
-    pub(super) async fn find(
+    pub(crate) async fn find(
         store: &Store,
         teacher: &str,
         plan: &HarvestPlan,
@@ -114,7 +114,7 @@ impl Pending {
 
 impl HarvestPlan {
     /// The question about `prompt`, which is the plan's at the question's index.
-    pub(super) fn ask(&self, question: Question, prompt: Prompt) -> Ask {
+    pub(crate) fn ask(&self, question: Question, prompt: Prompt) -> Ask {
         Ask {
             prompt,
             sample: question.sample,
@@ -123,7 +123,7 @@ impl HarvestPlan {
     }
 
     /// What identifies the answer that `teacher` (a key of its identity) will give to a question.
-    pub(super) fn trace_key(&self, question: Question, teacher: &str) -> TraceKey {
+    pub(crate) fn trace_key(&self, question: Question, teacher: &str) -> TraceKey {
         TraceKey {
             prompt_id: self.prompts.get(question.index as usize),
             sample: question.sample,
@@ -141,7 +141,7 @@ impl HarvestPlan {
     }
 
     /// How many tokens an answer may have that is asked for again because it was cut off.
-    pub(super) fn larger_limit(&self) -> Option<u32> {
+    pub(crate) fn larger_limit(&self) -> Option<u32> {
         let larger = self.truncated_max_tokens?;
         (self.parameters.choices.is_empty() && larger > self.parameters.max_tokens)
             .then_some(larger)

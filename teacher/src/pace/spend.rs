@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::limits::Limits;
+use super::state::Refusal;
 
 /// Money in billionths of a US dollar: whole numbers add up without rounding.
 pub type NanoUsd = u64;
@@ -34,6 +35,17 @@ impl Price {
         // A dollar for a million tokens is a thousand billionths for each. Rounding of the product itself must not
         // add one to a whole number.
         (usd_in_millionths * 1000.0 - 1e-3).ceil().max(0.0) as NanoUsd
+    }
+
+    /// The price with a discount, such as 0.5 for half of it.
+    #[must_use]
+    pub fn with_discount(self, discount: f64) -> Self {
+        let rest = 1.0 - discount;
+        Self {
+            input: self.input * rest,
+            output: self.output * rest,
+            cached_input: self.cached_input.map(|usd| usd * rest),
+        }
     }
 
     /// Whether every price is a number of 0 or more.
@@ -88,7 +100,30 @@ impl Purse {
         self.lock().spent
     }
 
-    pub(super) fn settle(&self, reserved: NanoUsd, cost: NanoUsd) {
+    /// Sets money aside for requests that an earlier run sent, whether the cap allows it or not.
+    pub(crate) fn hold(&self, cost: NanoUsd) {
+        self.lock().reserve(cost);
+    }
+
+    /// Sets money aside for a request if the cap allows it.
+    ///
+    /// # Errors
+    /// The [`Refusal`] where it does not; while money is set aside for others, it may later.
+    pub(crate) fn try_reserve(&self, cost: NanoUsd) -> Result<(), Refusal> {
+        let mut spend = self.lock();
+        if spend.affordable(cost) == Affordable::Yes {
+            spend.reserve(cost);
+            return Ok(());
+        }
+        Err(Refusal::CapReached {
+            cap: spend.cap.unwrap_or_default(),
+            spent: spend.spent,
+            cost,
+        })
+    }
+
+    /// What was set aside is free again, and `cost` of it is spent.
+    pub(crate) fn settle(&self, reserved: NanoUsd, cost: NanoUsd) {
         self.lock().settle(reserved, cost);
         self.changed.notify_waiters();
     }

@@ -1,13 +1,15 @@
 //! Which of the given choices an answer over the network takes.
 //!
-//! A teacher in the process reads the probability of each choice whole. A service tells the likeliest tokens at the
-//! place where the answer begins, at most twenty; where these tell the choices apart, the mass of those that begin a
-//! choice stands for the choice, and where they do not, the answer is read as text and has no probabilities.
+//! A teacher in the process reads the probability of each choice whole. A service tells the likeliest tokens at each
+//! place of the answer, at most twenty. The mass of those that begin one choice alone stands for the choice. Where the
+//! answer begins as several choices do, it is followed to the place where they part, and the alternatives there count
+//! by the probability of getting there (the chain rule). Where that does not tell the choices apart, the answer is read
+//! as text and has no probabilities.
 
-use super::{Failure, FailureKind, WireAnswer};
+use super::{Failure, FailureKind, WireAnswer, WireToken};
 
-/// Tokens that begin several choices are ignored if all of them together are less likely than this, beside those
-/// that begin one.
+/// Tokens that begin several choices and were not drawn are ignored if all of them together are less likely than this,
+/// beside those that begin one.
 const NEGLIGIBLE: f64 = 0.01;
 
 /// The choice that an answer takes.
@@ -15,8 +17,8 @@ const NEGLIGIBLE: f64 = 0.01;
 pub struct Chosen {
     /// Its place among the choices.
     pub index: usize,
-    /// With [`ChoiceMethod::FirstToken`], each choice's log-probability in nats, not normalised: the mass of the
-    /// tokens told that begin it. Where none was told, the most that it can have been.
+    /// With [`ChoiceMethod::Tokens`], each choice's log-probability in nats, not normalised: the mass of the tokens told
+    /// that begin it and no other. Where none was told, the most that it can have been.
     pub log_probabilities: Option<Vec<f32>>,
     /// How it was found.
     pub method: ChoiceMethod,
@@ -25,8 +27,8 @@ pub struct Chosen {
 /// How a choice was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChoiceMethod {
-    /// By the likeliest tokens at the place where the answer begins.
-    FirstToken,
+    /// By the likeliest tokens at the places where the answer parts from other choices.
+    Tokens,
     /// By the text of the answer, which is one of the choices but for case, quotes and what surrounds it.
     Text,
 }
@@ -35,7 +37,7 @@ impl ChoiceMethod {
     /// A short stable name.
     pub fn name(self) -> &'static str {
         match self {
-            Self::FirstToken => "first-token",
+            Self::Tokens => "tokens",
             Self::Text => "text",
         }
     }
@@ -55,7 +57,7 @@ impl WireAnswer {
             Some(Chosen {
                 index: best,
                 log_probabilities: Some(found),
-                method: ChoiceMethod::FirstToken,
+                method: ChoiceMethod::Tokens,
             })
         });
         let by_text = || {
@@ -77,55 +79,122 @@ impl WireAnswer {
         })
     }
 
-    /// The log-probability of each choice by the tokens at the place where the answer begins; `None` if they do not
-    /// tell the choices apart.
+    /// The log-probability of each choice by the tokens along the answer; `None` if they do not tell the choices apart.
     fn log_probabilities_of(&self, choices: &[String]) -> Option<Vec<f32>> {
-        let first = self
-            .tokens
-            .iter()
-            .find(|token| !token.bytes.trim_ascii().is_empty())?;
-        if first.top.is_empty() {
-            return None;
+        let mut walk = Walk::new(choices);
+        let blank = |token: &&WireToken| token.bytes.trim_ascii().is_empty();
+        for token in self.tokens.iter().skip_while(blank) {
+            if !walk.step(token) {
+                break;
+            }
         }
-        let mut told: Vec<(&[u8], f64)> = first
+        walk.finish()
+    }
+}
+
+/// A walk along the tokens of an answer, up to the place where it has taken one of the choices.
+struct Walk<'c> {
+    choices: &'c [String],
+    /// What was said up to this place; every choice in `open` begins with it.
+    said: Vec<u8>,
+    /// The log-probability of saying that.
+    log_probability: f64,
+    /// The choices that can still be meant.
+    open: Vec<usize>,
+    /// The probability told of each choice.
+    masses: Vec<f64>,
+    /// The most, as a log-probability, that a choice can have of which nothing was told.
+    untold: Vec<f64>,
+    /// The probability told of what begins several choices and was not followed.
+    unresolved: f64,
+}
+
+impl<'c> Walk<'c> {
+    fn new(choices: &'c [String]) -> Self {
+        Self {
+            choices,
+            said: Vec::new(),
+            log_probability: 0.0,
+            open: (0..choices.len()).collect(),
+            masses: vec![0.0; choices.len()],
+            untold: vec![0.0; choices.len()],
+            unresolved: 0.0,
+        }
+    }
+
+    /// Reads what could have stood at the next place. Whether several choices are still open after it.
+    fn step(&mut self, drawn: &WireToken) -> bool {
+        // Where a choice is said to its end and another goes on from it, what may follow the first is not known.
+        let is_whole = |choice: &&usize| self.choices[**choice].trim().len() == self.said.len();
+        if drawn.top.is_empty() || self.open.iter().any(|choice| is_whole(&choice)) {
+            return false;
+        }
+        let mut told: Vec<(&[u8], f64)> = drawn
             .top
             .iter()
             .map(|(bytes, value)| (bytes.as_slice(), f64::from(*value)))
             .collect();
-        if !told.iter().any(|(bytes, _)| *bytes == first.bytes) {
-            told.push((&first.bytes, f64::from(first.log_probability)));
-        }
-        let (mut masses, mut shared) = (vec![0.0; choices.len()], 0.0);
-        for (bytes, value) in &told {
-            let begun: Vec<usize> = (0..choices.len())
-                .filter(|index| begins(bytes, &choices[*index]))
-                .collect();
-            match begun.as_slice() {
-                [] => {}
-                [index] => masses[*index] += value.exp(),
-                _ => shared += value.exp(),
-            }
-        }
-        let found: f64 = masses.iter().sum();
-        if found <= 0.0 || shared > NEGLIGIBLE * found {
-            return None;
+        if !told.iter().any(|(bytes, _)| *bytes == drawn.bytes) {
+            told.push((&drawn.bytes, f64::from(drawn.log_probability)));
         }
         // What was not told is at most as likely as the least that was, and as all that is left.
         let least = told.iter().map(|(_, value)| *value).fold(0.0, f64::min);
         let left = 1.0 - told.iter().map(|(_, value)| value.exp()).sum::<f64>();
-        let untold = if left > 0.0 {
+        let most = if left > 0.0 {
             least.min(left.ln())
         } else {
             least
         };
-        let value = |mass: &f64| {
+        for &choice in &self.open {
+            self.untold[choice] = self.log_probability + most;
+        }
+        let mut followed = None;
+        for (bytes, value) in told {
+            let begun = self.begun_by(bytes);
+            let value = self.log_probability + value;
+            match begun.as_slice() {
+                [] => {}
+                [choice] => self.masses[*choice] += value.exp(),
+                _ if bytes == drawn.bytes => followed = Some((begun, value)),
+                _ => self.unresolved += value.exp(),
+            }
+        }
+        let Some((begun, value)) = followed else {
+            self.open.clear();
+            return false;
+        };
+        let said = [&self.said, &drawn.bytes[..]].concat();
+        self.said = said.trim_ascii_start().to_vec();
+        (self.open, self.log_probability) = (begun, value);
+        true
+    }
+
+    /// The open choices that begin with what was said and this token.
+    fn begun_by(&self, token: &[u8]) -> Vec<usize> {
+        let text = [&self.said[..], token].concat();
+        let open = self.open.iter().copied();
+        open.filter(|choice| begins(&text, &self.choices[*choice]))
+            .collect()
+    }
+
+    fn finish(mut self) -> Option<Vec<f32>> {
+        // It ended, or its tokens did, before it was clear which was meant.
+        if self.open.len() > 1 && !self.said.is_empty() {
+            self.unresolved += self.log_probability.exp();
+        }
+        let found: f64 = self.masses.iter().sum();
+        if found <= 0.0 || self.unresolved > NEGLIGIBLE * found {
+            return None;
+        }
+        let value = |(mass, untold): (&f64, &f64)| {
             if *mass > 0.0 {
                 mass.ln().min(0.0)
             } else {
-                untold
+                *untold
             }
         };
-        Some(masses.iter().map(|mass| value(mass) as f32).collect())
+        let values = self.masses.iter().zip(&self.untold).map(value);
+        Some(values.map(|value| value as f32).collect())
     }
 }
 
@@ -192,7 +261,7 @@ mod tests {
         ];
         let chosen = answer(" positive", &top).choose(&choices(&["negative", "positive", "mixed"]));
         let chosen = chosen.unwrap();
-        assert_eq!((chosen.index, chosen.method), (1, ChoiceMethod::FirstToken));
+        assert_eq!((chosen.index, chosen.method), (1, ChoiceMethod::Tokens));
         let found = chosen.log_probabilities.unwrap();
         let positive = ((-0.5_f64).exp() + (-2.0_f64).exp()).ln();
         assert!((f64::from(found[1]) - positive).abs() < 1e-6);
@@ -223,6 +292,64 @@ mod tests {
         let chosen = answer("Very bad.", &top).choose(&of).unwrap();
         assert_eq!((chosen.index, chosen.method), (1, ChoiceMethod::Text));
         assert_eq!(chosen.log_probabilities, None);
+    }
+
+    /// An answer of these tokens, each with its alternatives, of which the first was drawn.
+    fn spelled(places: &[&[(&str, f32)]]) -> WireAnswer {
+        let mut spelled = WireAnswer::default();
+        for top in places {
+            let mut one = answer("", top);
+            spelled.tokens.push(one.tokens.remove(1));
+            spelled.text.push_str(top[0].0);
+        }
+        spelled
+    }
+
+    #[test]
+    fn choices_that_begin_alike_are_told_apart_where_they_part() {
+        let of = choices(&["very good", "very bad", "poor", "mixed"]);
+        let answer = spelled(&[
+            &[("Very", -0.2), ("poor", -2.0), ("The", -5.0)],
+            &[(" bad", -0.1), (" good", -2.5), ("!", -6.0)],
+        ]);
+        let chosen = answer.choose(&of).unwrap();
+        assert_eq!((chosen.index, chosen.method), (1, ChoiceMethod::Tokens));
+        let found = chosen.log_probabilities.unwrap();
+        let expected = [-0.2 - 2.5, -0.2 - 0.1, -2.0, -5.0];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_walk_that_leaves_likely_ways_untrodden_tells_nothing() {
+        let of = choices(&["very good", "very bad", "vain"]);
+        // `ve` begins two choices as well, and nobody knows how it would have gone on.
+        let likely = spelled(&[
+            &[("very", -0.7), ("ve", -1.0), ("vain", -2.0)],
+            &[(" bad", -0.1), (" good", -2.5)],
+        ]);
+        assert_eq!(likely.choose(&of).unwrap().method, ChoiceMethod::Text);
+        let unlikely = spelled(&[
+            &[("very", -0.1), ("vain", -2.5), ("ve", -9.0)],
+            &[(" bad", -0.1), (" good", -2.5)],
+        ]);
+        let chosen = unlikely.choose(&of).unwrap();
+        assert_eq!((chosen.index, chosen.method), (1, ChoiceMethod::Tokens));
+    }
+
+    #[test]
+    fn a_choice_that_another_goes_on_from_is_read_as_text() {
+        let of = choices(&["good", "good enough"]);
+        let answer = spelled(&[&[("good", -0.1), ("bad", -3.0)]]);
+        let chosen = answer.choose(&of).unwrap();
+        assert_eq!((chosen.index, chosen.method), (0, ChoiceMethod::Text));
+        // Nothing told of what ended it, so what was told of the other is not all.
+        let answer = spelled(&[
+            &[("good", -0.1), ("bad", -3.0)],
+            &[(".", -0.1), (" enough", -3.0)],
+        ]);
+        assert_eq!(answer.choose(&of).unwrap().method, ChoiceMethod::Text);
     }
 
     #[test]

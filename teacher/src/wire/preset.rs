@@ -41,6 +41,9 @@ pub struct Preset {
     /// Whether an answer may hold the `</think>` of a `<think>` that stands in the prompt.
     #[serde(default)]
     pub(super) think_tag_in_prompt: bool,
+    /// What is taken off the price of what is asked in batches: 0.5 is half of it. `None` where there are no batches.
+    #[serde(default)]
+    pub batch_discount: Option<f64>,
     /// Over how many seconds headers count requests, where they do not say.
     #[serde(default = "a_minute")]
     pub(super) requests_window_s: u64,

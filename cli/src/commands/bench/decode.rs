@@ -9,7 +9,7 @@ use limbeck_model::{Decoder, ModelFiles, Precision};
 use limbeck_student::evaluate::{peak_resident_bytes, reset_peak_resident};
 use serde_json::json;
 
-use crate::args::BenchDecodeArgs;
+use super::args::BenchDecodeArgs;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
@@ -41,7 +41,7 @@ pub fn run(args: &BenchDecodeArgs, printer: &Printer) -> anyhow::Result<ExitStat
              computed   {} with {} on {} threads",
             measured.prompt_tokens_per_second,
             measured.tokens_per_second,
-            precision(measured.precision),
+            measured.precision,
             measured.instruction_set,
             measured.threads,
         ))?;
@@ -76,16 +76,8 @@ fn to_json(
         "prompt_tokens_per_second": measured.prompt_tokens_per_second,
         "tokens_per_second": measured.tokens_per_second,
         "peak_rss_bytes": peak_rss_bytes,
-        "precision": precision(measured.precision),
+        "precision": measured.precision,
         "instruction_set": measured.instruction_set,
         "threads": measured.threads,
     })
-}
-
-fn precision(precision: Precision) -> &'static str {
-    match precision {
-        Precision::F32 => "f32",
-        Precision::Bf16 => "bf16",
-        Precision::Auto => "auto",
-    }
 }

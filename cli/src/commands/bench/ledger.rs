@@ -9,7 +9,7 @@ use limbeck_store::{NotedKind, Prompt, PromptBody, Store};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::BenchLedgerArgs;
+use super::args::BenchLedgerArgs;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 

@@ -9,7 +9,7 @@ use limbeck_student::evaluate::{Student, peak_resident_bytes};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::BenchRequestsArgs;
+use super::args::BenchRequestsArgs;
 use crate::commands::requests_file;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;

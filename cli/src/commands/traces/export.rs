@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use futures::TryStreamExt;
-use limbeck_store::{Verdict, VerdictFilter};
+use limbeck_store::{Store, Verdict, VerdictFilter};
 
-use super::{open, verdict_filter};
+use super::{croissant, open, verdict_filter};
 use crate::exit_status::ExitStatus;
 use crate::interrupt;
 use crate::printer::{Printer, WithHint};
 use crate::text::grouped;
 use crate::trace_file::{Row, TraceFormat, TraceSink};
+use crate::whole_file;
 
 /// Arguments of `traces export`.
 #[derive(Debug, Args)]
@@ -25,6 +27,12 @@ pub struct ExportArgs {
     /// The file to write; `-` is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
+    /// Describe the file in Croissant, a form that loaders of data sets read, in this file beside it
+    #[arg(long, value_name = "FILE", requires = "output")]
+    pub croissant: Option<PathBuf>,
+    /// The licence that the description gives the data, as an SPDX identifier
+    #[arg(long, value_name = "SPDX", requires = "croissant")]
+    pub license: Option<String>,
     /// Only those that every check kept
     #[arg(long, conflicts_with = "dropped")]
     pub kept: bool,
@@ -36,6 +44,12 @@ pub struct ExportArgs {
 /// Exports the traces of a work folder.
 pub async fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let store = open(&args.workdir).await?;
+    if args.croissant.is_some() && is_output(&args.output) {
+        return Err(anyhow::anyhow!(
+            "standard output is no file that could be described"
+        ))
+        .hint("name a file with `--output FILE`");
+    }
     let verdict = verdict_filter(args.kept, args.dropped);
     let mut sink = sink(args, printer)?;
     let cancel = interrupt::on_ctrl_c(printer);
@@ -69,7 +83,22 @@ pub async fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitSta
         let name = args.output.display();
         printer.done("Wrote", format_args!("{} traces to {name}", grouped(count)));
     }
+    if let Some(path) = &args.croissant {
+        describe(&store, args, path).await?;
+        printer.done("Wrote", path.display());
+    }
     Ok(ExitStatus::Success)
+}
+
+/// Describes the file that was written, as the data set of the run.
+async fn describe(store: &Store, args: &ExportArgs, path: &Path) -> anyhow::Result<()> {
+    let run = store.runs().await?.pop();
+    let folder = args.workdir.file_name().unwrap_or_default();
+    let name = run.map_or_else(|| folder.to_string_lossy().into_owned(), |run| run.recipe);
+    let license = args.license.as_deref();
+    let text = croissant::describe(store, &name, license, &args.output, args.format).await?;
+    whole_file::write(path, text.as_bytes())
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// What stands for the verdicts on a trace that is no more.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use limbeck_store::terms::Registry;
 use limbeck_store::{ImportCounts, Store};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -65,6 +66,7 @@ pub async fn run(args: &ImportArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let workdir = Workdir::create(&args.workdir)?;
     let store = Store::open(&workdir.store()).await?;
     ledger_key::sign_with_it(&store, printer).await?;
+    store.tell_terms(Registry::embedded()?);
     let cancel = interrupt::on_ctrl_c(printer);
     let (sender, mut batches) = mpsc::channel(READ_AHEAD);
     let reading = {
@@ -108,6 +110,13 @@ fn report(
     let known = counts.known_answers + counts.known_failures;
     if known > 0 {
         text.extend(["; ", &grouped(known), " were there already"]);
+    }
+    if counts.erased > 0 {
+        text.extend([
+            "; ",
+            &grouped(counts.erased),
+            " were erased before and stay out",
+        ]);
     }
     if left_out > 0 {
         text.extend(["; ", &grouped(left_out), " rows were left out"]);

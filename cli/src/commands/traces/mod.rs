@@ -1,6 +1,7 @@
 //! `limbeck traces`: what is in the store, and what goes in and out by file.
 
-pub mod erase;
+mod croissant;
+mod erase;
 pub mod export;
 pub mod import;
 
@@ -81,7 +82,9 @@ pub async fn run(command: &TracesCommand, printer: &Printer) -> anyhow::Result<E
         TracesCommand::Show { id, workdir, json } => {
             let trace = open(workdir).await?.trace(id).await?;
             if *json {
-                printer.json(serde_json::to_string_pretty(&trace)?)?;
+                let mut shown = serde_json::to_value(&trace)?;
+                shown["grounds"] = serde_json::json!(trace.receipt.grounds());
+                printer.json(format_args!("{shown:#}"))?;
             } else {
                 printer.line(page(&trace))?;
             }
@@ -230,6 +233,11 @@ fn page(trace: &TraceDetail) -> String {
             "verdict",
             &format!("{} {word}: {}", verdict.check, verdict.reason),
         );
+    }
+    page.push_str("\nreceipt\n");
+    for (field, value, ground) in trace.receipt.fields() {
+        let line = format!("{field}: {} ({})", sanitize_line(&value), ground.name());
+        page.push_str(&indented(&line));
     }
     page.push_str("\nasked\n");
     match &record.prompt.body {

@@ -103,10 +103,13 @@ impl Checker<'_> {
             ("route", teacher.route.is_some()),
             ("plan", teacher.plan.is_some()),
             ("region", teacher.region.is_some()),
+            ("retention", teacher.retention.is_some()),
+            ("contracting_entity", teacher.contracting_entity.is_some()),
             ("endpoints", !teacher.endpoints.is_empty()),
             ("retry", teacher.retry.is_some()),
             ("price", teacher.price.is_some()),
             ("stream", teacher.stream.is_some()),
+            ("batch", teacher.batch.is_some()),
             ("timeout", teacher.timeout.is_some()),
             ("limits.spend_usd", teacher.limits.spend_usd.is_some()),
         ];
@@ -148,6 +151,7 @@ impl Checker<'_> {
             self.wrong_with_help(format!("{at}.base_url"), message, "leave one of them out");
         }
         self.endpoints(at, teacher, preset);
+        self.batch(at, teacher, preset);
         if let Err(LimitError { field }) = teacher.retry().check() {
             let message = format!("`{field}` must be more than 0");
             self.wrong(format!("{at}.retry.{field}"), message);
@@ -230,7 +234,7 @@ impl Checker<'_> {
     /// A cap needs prices, and must let one request through; so must the limits of tokens.
     fn money(&mut self, at: &str, teacher: &TeacherSection, harvest: Option<&HarvestSection>) {
         let cap = teacher.limits.spend_usd;
-        let price = teacher.price();
+        let price = teacher.harvest_price();
         if cap.is_some() && price.is_none() {
             let message = format!(
                 "no price is known for `{}`, so a cap would cap nothing",

@@ -56,6 +56,9 @@ pub(super) fn training(report: &Report) -> Vec<Fact> {
     if let Some(loss) = train.held_out_loss {
         facts.push(Fact::new("Held-out loss", format!("{loss:.3}")));
     }
+    if let Some(precision) = &train.precision {
+        facts.push(Fact::new("Products in", precision));
+    }
     facts
 }
 

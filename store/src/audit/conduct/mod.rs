@@ -53,6 +53,8 @@ pub struct Request {
 pub struct Origin {
     /// `local`, or the name of a service.
     pub provider: String,
+    /// The model, as it was asked for.
+    pub model: String,
     /// The region, as the recipe declared it.
     pub region: Option<String>,
     /// How many answers.
@@ -68,6 +70,8 @@ pub struct ConductPolicy {
     pub banned_providers: BTreeSet<String>,
     /// Regions in which must not be asked. Where any is named, a region that was not declared is told.
     pub banned_regions: BTreeSet<String>,
+    /// Models that must not be asked, by the names that services have for them.
+    pub banned_models: BTreeSet<String>,
 }
 
 /// Everything that `requests` and `origins` show against `policy`, the limits and the waits that services asked for.
@@ -117,6 +121,7 @@ fn banned(origins: &[Origin], policy: &ConductPolicy) -> Vec<Finding> {
     for origin in origins {
         let Origin {
             provider,
+            model,
             region,
             answers,
         } = origin;
@@ -134,6 +139,19 @@ fn banned(origins: &[Origin], policy: &ConductPolicy) -> Vec<Finding> {
                     format!("{answers} answers came from `{provider}`, which the recipe bans"),
                 )
                 .help("leave its teacher out of the recipe, and harvest again elsewhere"),
+            ));
+        }
+        if same(&policy.banned_models, model) {
+            findings.push(path(
+                Finding::new(
+                    Area::Conduct,
+                    "banned-model",
+                    Level::Deny,
+                    format!(
+                        "{answers} answers came from the model `{model}`, which the recipe bans"
+                    ),
+                )
+                .help("leave its teacher out of the recipe, and harvest again from another model"),
             ));
         }
         match region {

@@ -128,19 +128,22 @@ fn a_failed_request_counts_under_the_limits_of_the_others() {
 }
 
 #[test]
-fn banned_providers_and_regions_are_found_in_any_case() {
+fn banned_providers_models_and_regions_are_found_in_any_case() {
     let origin = |provider: &str, region: Option<&str>| Origin {
         provider: provider.to_owned(),
+        model: format!("{provider}-1"),
         region: region.map(str::to_owned),
         answers: 3,
     };
     let policy = ConductPolicy {
         banned_providers: BTreeSet::from(["far".to_owned()]),
         banned_regions: BTreeSet::from(["XX".to_owned()]),
+        banned_models: BTreeSet::from(["MID-1".to_owned()]),
         ..ConductPolicy::default()
     };
     let origins = [
         origin("Far", Some("eu")),
+        origin("mid", Some("eu")),
         origin("near", Some("xx")),
         origin("near", None),
         origin("local", None),
@@ -152,6 +155,7 @@ fn banned_providers_and_regions_are_found_in_any_case() {
     assert_eq!(
         codes,
         [
+            "conduct::banned-model",
             "conduct::banned-provider",
             "conduct::banned-region",
             "conduct::unknown-region"

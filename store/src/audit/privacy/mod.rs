@@ -9,12 +9,13 @@ mod patterns;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::{Area, Finding, Level};
 
-pub use patterns::detectors;
+pub use patterns::{detectors, replaceable};
 
-/// Something that counts one kind of personal data or secret in a text.
+/// Something that meets one kind of personal data or secret in a text.
 pub trait Detector: Send + Sync {
     /// A short stable name, which is the name of the finding as well.
     fn name(&self) -> &'static str;
@@ -24,8 +25,21 @@ pub trait Detector: Send + Sync {
     fn what(&self) -> &'static str;
     /// How grave it is to meet one.
     fn level(&self) -> Level;
+    /// What stands in a text in place of one that was taken out, in brackets: `[handle]`.
+    fn placeholder(&self) -> &'static str;
+    /// Where something stands in `text` that looks like one, from left to right and without overlap.
+    fn look(&self, text: &str) -> Vec<Range<usize>>;
+    /// Whether what was found between `before` and `after` is one.
+    fn is_one(&self, found: &str, before: &str, after: &str) -> bool;
     /// How many there are in `text`.
-    fn count(&self, text: &str) -> u64;
+    fn count(&self, text: &str) -> u64 {
+        let found = self.look(text).into_iter();
+        let ones = found.filter(|at| {
+            let (before, after) = (&text[..at.start], &text[at.end..]);
+            self.is_one(&text[at.clone()], before, after)
+        });
+        ones.count() as u64
+    }
 }
 
 /// What one detector met in one kind of text.

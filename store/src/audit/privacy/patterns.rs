@@ -1,8 +1,9 @@
 //! Detectors by regular expressions, some of them with a check of what was met.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
-use regex::{Captures, Regex};
+use regex::Regex;
 
 use super::checksum::{entropy, iban, luhn};
 use super::{Detector, Level};
@@ -10,27 +11,55 @@ use super::{Detector, Level};
 /// Bits a byte that a random key of sixteen characters has and words do not.
 const ENTROPY_OF_A_SECRET: f64 = 3.5;
 
-/// All detectors that come with Limbeck.
+/// All that an audit counts with.
 ///
 /// Fails only if one of their regular expressions cannot be compiled, which a test excludes.
 pub fn detectors() -> Result<Vec<Box<dyn Detector>>, regex::Error> {
-    let mut all: Vec<Box<dyn Detector>> = Vec::new();
-    for (name, what, level, regex, check) in PATTERNS {
-        all.push(Box::new(Pattern {
-            name,
-            what,
-            level,
-            regex: Regex::new(regex)?,
-            check,
-        }));
-    }
-    Ok(all)
+    PATTERNS.into_iter().map(compiled).collect()
 }
 
-/// Name, what it is in words, how grave, what it looks like, and what else must hold.
-const PATTERNS: [(&str, &str, Level, &str, Check); 10] = [
+/// All that a recipe can have replaced: what an audit counts, and numbers, most of which are nobody's.
+pub fn replaceable() -> Result<Vec<Box<dyn Detector>>, regex::Error> {
+    PATTERNS.into_iter().chain([NUMBER]).map(compiled).collect()
+}
+
+fn compiled(
+    (name, placeholder, what, level, regex, check): Kind,
+) -> Result<Box<dyn Detector>, regex::Error> {
+    Ok(Box::new(Pattern {
+        name,
+        placeholder,
+        what,
+        level,
+        regex: Regex::new(regex)?,
+        check,
+    }))
+}
+
+/// Name, what stands in its place, what it is in words, how grave, what it looks like, and what else must hold.
+type Kind = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Level,
+    &'static str,
+    Check,
+);
+
+/// Of orders, bookings, customers, and dates as well.
+const NUMBER: Kind = (
+    "number",
+    "[number]",
+    "numbers of four digits and more",
+    Level::Note,
+    r"(?<it>\p{Nd}(?:[ .,:/-]?\p{Nd}){3,})",
+    |_, _, _| true,
+);
+
+const PATTERNS: [Kind; 10] = [
     (
         "email",
+        "[email]",
         "e-mail addresses",
         Level::Warning,
         r"(?<it>[\p{L}\d._%+-]+@[\p{L}\d-]+(?:\.[\p{L}\d-]+)*\.\p{L}{2,})",
@@ -38,6 +67,7 @@ const PATTERNS: [(&str, &str, Level, &str, Check); 10] = [
     ),
     (
         "handle",
+        "[handle]",
         "names of accounts",
         Level::Warning,
         r"(?:^|[^\w.@/+%-])(?<it>@\w{1,30})",
@@ -49,6 +79,7 @@ const PATTERNS: [(&str, &str, Level, &str, Check); 10] = [
     ),
     (
         "link",
+        "[link]",
         "links",
         Level::Warning,
         r"(?i)(?<it>https?://[^\s<>]+|\bwww\.[^\s<>]+\.[^\s<>]+)",
@@ -56,6 +87,7 @@ const PATTERNS: [(&str, &str, Level, &str, Check); 10] = [
     ),
     (
         "phone",
+        "[phone]",
         "phone numbers",
         Level::Warning,
         r"(?<it>(?:\+|\b00)[1-9](?:[ ./()-]{0,2}\d){7,14}|(?:\(\d{3}\) ?|\b\d{3}[ .-])\d{3}[ .-]\d{4}|\b0\d{2,5}[ /-]\d{3,}(?:[ -]?\d{2,})*)",
@@ -63,6 +95,7 @@ const PATTERNS: [(&str, &str, Level, &str, Check); 10] = [
     ),
     (
         "iban",
+        "[iban]",
         "IBANs",
         Level::Warning,
         r"\b(?<it>[A-Z]{2}\d{2}(?: ?[A-Z\d]{4}){2,7}(?: ?[A-Z\d]{1,3})?)\b",
@@ -70,6 +103,7 @@ const PATTERNS: [(&str, &str, Level, &str, Check); 10] = [
     ),
     (
         "card",
+        "[card]",
         "numbers of payment cards",
         Level::Warning,
         r"\b(?<it>[2-6]\d{3}(?:[ -]?\d){9,15})\b",
@@ -77,6 +111,7 @@ const PATTERNS: [(&str, &str, Level, &str, Check); 10] = [
     ),
     (
         "ipv4",
+        "[ip]",
         "IPv4 addresses",
         Level::Warning,
         r"\b(?<it>\d{1,3}(?:\.\d{1,3}){3})\b",
@@ -90,6 +125,7 @@ const PATTERNS: [(&str, &str, Level, &str, Check); 10] = [
     ),
     (
         "ipv6",
+        "[ip]",
         "IPv6 addresses",
         Level::Warning,
         r"(?<it>[\da-fA-F]{1,4}(?:::?[\da-fA-F]{1,4}){2,7})",
@@ -99,17 +135,22 @@ const PATTERNS: [(&str, &str, Level, &str, Check); 10] = [
     ),
     (
         "secret-by-prefix",
+        "[secret]",
         "keys that a service gave out",
         Level::Deny,
         r"(?x)(?<it>
             sk-[\w-]{20,} | AKIA[A-Z\d]{16} | gh[pousr]_[A-Za-z\d]{36,} | github_pat_\w{22,}
             | xox[abprs]-[\w-]{10,} | AIza[\w-]{35} | hf_[A-Za-z\d]{30,} | glpat-[\w-]{20,}
             | eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}
-            | -----BEGIN\x20[A-Z\x20]*PRIVATE\x20KEY-----)",
+            | -----BEGIN\x20[A-Z\x20]*PRIVATE\x20KEY-----
+              (?: (?:\s|\\[nr])+ [A-Za-z-]+:\x20[^\n\\]* )*
+              (?: (?:\s|\\[nr])+ [A-Za-z\d+/=]{16,} )*
+              (?: (?: (?:\s|\\[nr])+ [A-Za-z\d+/=]+ )? (?:\s|\\[nr])* -----END\x20[A-Z\x20]*PRIVATE\x20KEY----- )? )",
         |_, before, _| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_'),
     ),
     (
         "secret-by-entropy",
+        "[secret]",
         "random values that are called a key, secret, token or password",
         Level::Deny,
         r#"(?i)(?:key|secret|token|passw(?:or)?d|pwd)["']?\s*[:=]\s*["']?(?<it>[\w/+=.-]{16,})"#,
@@ -141,6 +182,7 @@ fn some_beginning(text: &str, check: fn(&str) -> bool) -> bool {
 
 struct Pattern {
     name: &'static str,
+    placeholder: &'static str,
     what: &'static str,
     level: Level,
     regex: Regex,
@@ -167,12 +209,18 @@ impl Detector for Pattern {
         self.level
     }
 
-    fn count(&self, text: &str) -> u64 {
-        let holds = |captures: &Captures<'_>| {
-            captures
-                .name("it")
-                .is_some_and(|it| (self.check)(it.as_str(), &text[..it.start()], &text[it.end()..]))
-        };
-        self.regex.captures_iter(text).filter(holds).count() as u64
+    fn placeholder(&self) -> &'static str {
+        self.placeholder
+    }
+
+    fn look(&self, text: &str) -> Vec<Range<usize>> {
+        let found = self.regex.captures_iter(text);
+        found
+            .filter_map(|captures| Some(captures.name("it")?.range()))
+            .collect()
+    }
+
+    fn is_one(&self, found: &str, before: &str, after: &str) -> bool {
+        (self.check)(found, before, after)
     }
 }

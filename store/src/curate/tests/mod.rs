@@ -40,7 +40,7 @@ fn check(candidates: Vec<Candidate>, curation: Curation, suite: &[&str], expecte
     }
     for row in &curated.rows {
         let answer = match &row.answer {
-            RowAnswer::Text { text, repaired } => {
+            RowAnswer::Text { text, repaired, .. } => {
                 format!("{text:?}{}", if *repaired { " repaired" } else { "" })
             }
             RowAnswer::Labels {

@@ -209,6 +209,8 @@ pub enum NotedKind {
     Model,
     /// Files for devices.
     Export,
+    /// What a run was told to do, by the SHA-256 of the recipe.
+    Recipe,
 }
 
 impl NotedKind {
@@ -217,6 +219,7 @@ impl NotedKind {
         match self {
             Self::Model => "model",
             Self::Export => "export",
+            Self::Recipe => "recipe",
         }
     }
 }

@@ -151,6 +151,7 @@ impl Store {
         let answer = self.json(&RowAnswer::Text {
             text: ERASED_TEXT.to_owned(),
             repaired: false,
+            redacted: false,
         })?;
         sqlx::query!(
             "UPDATE dataset_rows SET input = '', answer = ?2

@@ -7,6 +7,7 @@ mod adopt;
 mod check;
 mod entries;
 mod erase;
+mod evidence;
 mod reading;
 mod rows;
 

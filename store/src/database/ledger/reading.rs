@@ -14,7 +14,8 @@ use crate::ledger::{
 pub struct LedgerEntry {
     /// Its place, counted from 0.
     pub index: u64,
-    /// What it is about: `prompt`, `trace`, `attempts`, `curation`, `dataset`, `run`, `model`, `export`, `erasure`.
+    /// What it is about: `prompt`, `trace`, `attempts`, `curation`, `dataset`, `run`, `model`, `export`,
+    /// `recipe`, `erasure`.
     pub kind: String,
     /// Which one of that kind.
     pub subject: String,
@@ -36,6 +37,8 @@ pub struct LedgerCheckpoint {
 pub struct Inclusion {
     /// The record's place.
     pub index: u64,
+    /// The text that is hashed.
+    pub record: String,
     /// How many records the ledger has.
     pub size: u64,
     /// The hash of the record.
@@ -126,7 +129,7 @@ impl Store {
         // One transaction, so that nothing is appended between the reads.
         let mut transaction = self.pool().begin().await.map_err(explain)?;
         let found = sqlx::query!(
-            "SELECT idx, leaf_hash FROM ledger_leaves WHERE kind = ?1 AND subject = ?2
+            "SELECT idx, record, leaf_hash FROM ledger_leaves WHERE kind = ?1 AND subject = ?2
              ORDER BY idx DESC LIMIT 1",
             kind,
             subject,
@@ -143,6 +146,7 @@ impl Store {
         let leaf = found.leaf_hash.try_into();
         Ok(Some(Inclusion {
             index,
+            record: found.record,
             size: frontier.size(),
             leaf: leaf.map_err(|_| self.damaged("`leaf_hash` is no hash"))?,
             proof: self.run_hashes(&mut transaction, runs).await?,

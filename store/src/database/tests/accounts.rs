@@ -56,6 +56,8 @@ async fn calls_and_receipts_of_services_come_back_as_they_were() {
         endpoint: "api.example.com/v1/chat/completions".to_owned(),
         plan: Some("tier-2".to_owned()),
         region: None,
+        retention: Some("30 days".to_owned()),
+        contracting_entity: Some("Example Ltd".to_owned()),
         key_alias: Some("work".to_owned()),
         request_id: Some("req-2".to_owned()),
         answered_model: Some("m-2026".to_owned()),

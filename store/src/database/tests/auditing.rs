@@ -67,6 +67,27 @@ async fn conduct_is_read_from_attempts_and_receipts() {
 }
 
 #[tokio::test]
+async fn what_went_in_a_batch_is_held_against_no_limit_of_pace() {
+    let folder = folder();
+    let store = Store::open(&folder.path).await.unwrap();
+    let prompts: Vec<_> = (1..=5).map(prompt).collect();
+    store.add_prompts(&prompts).await.unwrap();
+    let mut answers: Vec<_> = prompts.iter().map(|prompt| answer(prompt, 0)).collect();
+    for (index, answered) in answers.iter_mut().enumerate() {
+        let mut attempt = call(answered, 0, 200, &[]);
+        let in_batch = index > 0;
+        if let (true, Some(call)) = (in_batch, &mut attempt.call) {
+            call.endpoint = "api.example/v1/batches".to_owned();
+        }
+        answered.attempts = vec![attempt];
+        answered.receipt.limits = serde_json::json!({"requests_per_minute": 2});
+    }
+    store.record(&answers).await.unwrap();
+    let found = store.audit_conduct(&ConductPolicy::default()).await;
+    assert_eq!(found.unwrap(), []);
+}
+
+#[tokio::test]
 async fn privacy_is_counted_in_every_text_that_is_kept() {
     let folder = folder();
     let store = Store::open(&folder.path).await.unwrap();

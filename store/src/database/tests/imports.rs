@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 
 use super::*;
+use crate::audit::{IntegrityOptions, Level};
 use crate::curate::Verdict;
 
 fn imported(number: u64, text: &str, repeats: u32) -> Imported {
@@ -180,4 +181,74 @@ async fn verdicts_are_exported_in_their_order_and_filter() {
     let kept = exported(&store, Some(VerdictFilter::Kept)).await;
     let dropped = exported(&store, Some(VerdictFilter::Dropped)).await;
     assert_eq!((&kept[..], &dropped[..]), (&all[..1], &all[1..2]));
+}
+
+#[tokio::test]
+async fn what_was_erased_does_not_come_back_with_its_file() {
+    let folder = folder();
+    let store = Store::open(&folder.path).await.unwrap();
+    let rows = [
+        imported(1, "one", 0),
+        imported(2, "two", 0),
+        imported(2, "same", 0),
+        imported(2, "same", 1),
+    ];
+    let place = |mut row: Imported, number: u64| {
+        if let Imported::Answer(answer) = &mut row {
+            answer.receipt.import.as_mut().unwrap().row = number;
+        }
+        row
+    };
+    let rows: Vec<Imported> = rows
+        .into_iter()
+        .zip(1..)
+        .map(|(row, n)| place(row, n))
+        .collect();
+    let ids = store.import(&rows).await.unwrap().traces;
+    // The first with its question; of the others one of two that say the same.
+    store.erase_trace(&ids[0], "asked").await.unwrap();
+    store.erase_trace(&ids[2], "asked").await.unwrap();
+    for _ in 0..2 {
+        let outcome = store.import(&rows).await.unwrap();
+        assert_eq!(outcome.erased, [0, 2]);
+        assert_eq!(outcome.traces, [ids[1].clone(), ids[3].clone()]);
+        let expected = ImportCounts {
+            erased: 2,
+            known_answers: 2,
+            ..ImportCounts::default()
+        };
+        assert_eq!(outcome.counts, expected);
+    }
+    // Another file with the question that is gone: neither its answers nor its failures.
+    let mut elsewhere = place(imported(1, "another", 0), 9);
+    if let Imported::Answer(answer) = &mut elsewhere {
+        answer.receipt.import.as_mut().unwrap().file_sha256 = "e".to_owned();
+    }
+    let outcome = store.import(&[elsewhere, failure(1, "no")]).await.unwrap();
+    assert_eq!((outcome.counts.erased, outcome.traces.len()), (2, 0));
+    // A file that was edited, by what its rows call themselves.
+    let named = |file: &str, text: &str| {
+        let mut row = place(imported(3, text, 0), 1);
+        if let Imported::Answer(answer) = &mut row {
+            let import = answer.receipt.import.as_mut().unwrap();
+            import.file_sha256 = file.to_owned();
+            import.row_id = Some("r-7".to_owned());
+        }
+        row
+    };
+    let kept = store
+        .import(&[place(imported(3, "kept", 0), 30), named("g", "gone")])
+        .await
+        .unwrap();
+    store.erase_trace(&kept.traces[1], "asked").await.unwrap();
+    let outcome = store.import(&[named("h", "gone")]).await.unwrap();
+    assert_eq!((outcome.counts.erased, outcome.counts.answers), (1, 0));
+    assert!(
+        store
+            .audit_integrity(&IntegrityOptions::default())
+            .await
+            .unwrap()
+            .iter()
+            .all(|f| f.level < Level::Deny)
+    );
 }

@@ -2,10 +2,12 @@
 
 mod accounts;
 mod auditing;
+mod batches;
 mod imports;
 mod ledger;
 mod opening;
 mod recording;
+mod rights;
 
 use std::path::{Path, PathBuf};
 
@@ -96,6 +98,7 @@ fn answer(prompt: &Prompt, sample: u32) -> Answered {
             response_sha256: "s".to_owned(),
             service: None,
             import: None,
+            terms: None,
         },
     }
 }

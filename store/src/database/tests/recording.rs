@@ -261,6 +261,7 @@ async fn datasets_read_back_in_order() {
     let text = RowAnswer::Text {
         text: "Once.".to_owned(),
         repaired: true,
+        redacted: false,
     };
     let labels = RowAnswer::Labels {
         choices: vec!["yes".to_owned(), "no".to_owned()],

@@ -24,7 +24,7 @@ fn every_parameter_gets_a_gradient_and_learns() {
         let config = config(&plan, tokenizer.vocab_size()).unwrap();
         let start = parameters::initial_weights(&config, &InitialWeights::Random, 1).unwrap();
         let parameters = parameters::Parameters::new(&config, &start).unwrap();
-        let student = decoder::StudentDecoder::new(&config, &parameters).unwrap();
+        let student = decoder::StudentDecoder::new(&config, &parameters, Precision::F32).unwrap();
         let batch = timeline::Timeline::new(&plan, &corpus).batch(0);
         let gradients = student.loss(batch, None).unwrap().backward().unwrap();
         for parameter in &parameters.0 {
@@ -68,7 +68,7 @@ fn the_whole_gradient_agrees_with_finite_differences() {
     // Larger weights than at the start of a run, so that second-order effects would show.
     let weights = limbeck_model::testing::tiny_weights(&config, 3);
     let parameters = parameters::Parameters::new(&config, &weights).unwrap();
-    let student = decoder::StudentDecoder::new(&config, &parameters).unwrap();
+    let student = decoder::StudentDecoder::new(&config, &parameters, Precision::F32).unwrap();
     let batch = timeline::Timeline::new(&plan, &corpus).batch(0);
     let gradients = student
         .loss(batch.clone(), None)

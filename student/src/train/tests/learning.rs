@@ -41,7 +41,8 @@ fn the_decoder_that_ships_computes_what_was_trained() {
     let encoder =
         document::Encoder::new(&tokenizer, None, &plan.objective, plan.shape.context).unwrap();
     let parameters = parameters::Parameters::new(&trained.config, &trained.weights).unwrap();
-    let student = decoder::StudentDecoder::new(&trained.config, &parameters).unwrap();
+    let student =
+        decoder::StudentDecoder::new(&trained.config, &parameters, Precision::F32).unwrap();
     for example in &examples {
         let document::Encoded::Learnable { document, .. } = encoder.encode(example).unwrap() else {
             panic!()

@@ -4,10 +4,12 @@
 
 mod gradients;
 mod learning;
+mod precision;
 mod repeats;
 
 use std::path::Path;
 
+use limbeck_model::Precision;
 use limbeck_model::testing::tiny_tokenizer;
 
 use super::*;

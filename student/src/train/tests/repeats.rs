@@ -101,3 +101,48 @@ fn a_checkpoint_of_another_run_is_refused() {
     let result = run_until(&other, &examples, folder.path(), usize::MAX).0;
     assert!(matches!(result, Err(TrainError::CheckpointMismatch { .. })));
 }
+
+#[test]
+fn recomputing_changes_no_bit() {
+    let examples = labels(40);
+    let kept = run(&everything(), &examples);
+    let plan = TrainPlan {
+        recompute: true,
+        ..everything()
+    };
+    let recomputed = run(&plan, &examples);
+    assert_eq!(recomputed.report.curve, kept.report.curve);
+    assert_eq!(recomputed.weights, kept.weights);
+}
+
+#[test]
+fn a_step_in_passes_is_the_same_step() {
+    let examples = [labels(40), texts()].concat();
+    let whole = TrainPlan {
+        epochs: 1.0,
+        input_loss: 0.3,
+        ..plan()
+    };
+    let losses = |pass_tokens| {
+        let plan = TrainPlan {
+            pass_tokens,
+            ..whole.clone()
+        };
+        run(&plan, &examples).report.curve
+    };
+    // Documents differ in length and in supervised tokens, so that means of passes would be another mean.
+    let expected = losses(None);
+    for tokens in [1, 50] {
+        let found = losses(Some(tokens));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found.train_loss - expected.train_loss).abs() < 1e-4,
+                "step {}: {} and {}",
+                found.step,
+                found.train_loss,
+                expected.train_loss
+            );
+        }
+    }
+}

@@ -1,5 +1,10 @@
 //! Harvests from a server that misbehaves: each prompt ends answered once, or among the failures with its reason.
 
+#[path = "../../../../tests/support/batch_results.rs"]
+mod batch_results;
+#[path = "../../../../tests/support/batch_server.rs"]
+mod batch_server;
+mod batches;
 #[path = "../../../../tests/support/fault_server.rs"]
 mod fault_server;
 mod faults;
@@ -46,6 +51,8 @@ fn options(server: &FaultServer) -> ApiOptions {
         route: Some("test".to_owned()),
         plan: None,
         region: None,
+        retention: None,
+        contracting_entity: None,
         license: None,
         endpoints: vec![at(server)],
         limits: Limits::concurrent(8),
@@ -57,6 +64,11 @@ fn options(server: &FaultServer) -> ApiOptions {
         price: Some(Price {
             input: 1.0,
             output: 2.0,
+            cached_input: None,
+        }),
+        batch_price: Some(Price {
+            input: 0.5,
+            output: 1.0,
             cached_input: None,
         }),
         stream: false,

@@ -28,6 +28,36 @@ async fn the_load_is_spread_over_endpoints() {
 }
 
 #[tokio::test]
+async fn what_one_address_leads_away_from_another_answers() {
+    // Moved for good, so that one address alone would be asked but once.
+    let away = FaultServer::start(|_| response(301, &[("location", "/elsewhere")], b"")).await;
+    let well = FaultServer::start(answers_after(1)).await;
+    let notices = Arc::new(Notices::default());
+    let options = ApiOptions {
+        endpoints: vec![at(&away), at(&well)],
+        watcher: notices.clone(),
+        ..options(&away)
+    };
+    let harvested = run(options, 60).await;
+    assert_eq!(
+        harvested.answers().await.len(),
+        60,
+        "{:?}",
+        harvested.result
+    );
+    assert_eq!(well.count(), 60);
+    assert!((5..60).contains(&away.count()), "{} requests", away.count());
+    let notices = notices.0.lock().unwrap();
+    assert!(
+        notices.iter().any(|notice| matches!(
+            notice,
+            ApiNotice::EndpointPaused { why, .. } if why.contains("/elsewhere")
+        )),
+        "{notices:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_receipt_tells_the_limits_of_its_endpoint() {
     let (one, other) = (
         FaultServer::start(answers_after(5)).await,

@@ -153,7 +153,7 @@ struct Meaning {
 }
 
 /// In order; the first that fits wins.
-const MEANINGS: [Meaning; 9] = [
+const MEANINGS: [Meaning; 10] = [
     Meaning {
         kind: FailureKind::Quota,
         names: &[
@@ -297,7 +297,13 @@ const MEANINGS: [Meaning; 9] = [
             "deploymentnotfound",
         ],
         words: &[],
-        statuses: &[301, 302, 303, 307, 308, 404, 405, 410],
+        statuses: &[404, 405, 410],
+    },
+    Meaning {
+        kind: FailureKind::Redirected,
+        names: &[],
+        words: &[],
+        statuses: &[300, 301, 302, 303, 305, 307, 308],
     },
     Meaning {
         kind: FailureKind::Server,

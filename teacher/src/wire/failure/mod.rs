@@ -67,6 +67,8 @@ pub enum FailureKind {
     TooLong,
     /// The model or the address does not exist.
     NotFound,
+    /// It leads to another address, which is not followed: the key would go along.
+    Redirected,
     /// The service does not understand the request.
     InvalidRequest,
     /// The service broke.
@@ -88,6 +90,7 @@ impl FailureKind {
             Self::Quota => "quota",
             Self::TooLong => "too-long",
             Self::NotFound => "not-found",
+            Self::Redirected => "redirected",
             Self::InvalidRequest => "invalid-request",
             Self::Server => "server",
         }
@@ -102,6 +105,7 @@ impl FailureKind {
                 | Self::Timeout
                 | Self::Connection
                 | Self::Malformed
+                | Self::Redirected
                 | Self::Server
         )
     }
@@ -121,6 +125,9 @@ impl FailureKind {
                 Some("add credit at the service, or wait until its allowance is renewed")
             }
             Self::NotFound => Some("look at `model` and `base_url` of the teacher"),
+            Self::Redirected => Some(
+                "the key goes nowhere but to `base_url`; if the other address is the service's own, write that there",
+            ),
             Self::TooLong => Some("shorten the template, the examples or the rows"),
             Self::RateLimited => Some("lower the teacher's `limits`"),
             _ => None,
@@ -164,14 +171,10 @@ impl Failure {
             kind = FailureKind::Quota;
         }
         let mut failure = words.failure(kind, Some(status));
-        if (300..400).contains(&status) {
-            let target = headers.get(http::header::LOCATION);
-            let target = target
-                .and_then(|target| target.to_str().ok())
-                .unwrap_or_default();
-            // What follows the question mark may be a secret.
-            let target = target.split('?').next().unwrap_or_default();
-            failure.message = tidy(&format!("redirected to `{target}`, which is not followed"));
+        if kind == FailureKind::Redirected {
+            failure.message = redirection(headers);
+            // Moved for good: the same request will be sent there again.
+            failure.worth_retrying = !matches!(status, 301 | 308);
         }
         failure.retry_after = signals.retry_after.or(failure.retry_after);
         failure.request_id = request_id(headers);
@@ -199,6 +202,25 @@ impl Failure {
         }
         self
     }
+}
+
+/// Where a response leads to, without what may be a secret: a user and a password, and what follows the question mark.
+fn redirection(headers: &HeaderMap) -> String {
+    let target = headers.get(http::header::LOCATION);
+    let target = target.and_then(|target| target.to_str().ok());
+    let Some(target) = target.filter(|target| !target.trim().is_empty()) else {
+        return "redirected without saying where to".to_owned();
+    };
+    let target = target.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = match target.split_once("//") {
+        Some((scheme, rest)) => (format!("{scheme}//"), rest),
+        None => (String::new(), target),
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit('@').next().unwrap_or_default();
+    tidy(&format!(
+        "redirected to `{scheme}{host}{path}`, which is not followed"
+    ))
 }
 
 /// The failure that a JSON value tells of, if it tells of one: a body's, or a stream's event's. `is_error`: it stands

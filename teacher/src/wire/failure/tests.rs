@@ -26,7 +26,8 @@ fn read(status: u16, headers: &[(&str, &str)], body: &str) -> Failure {
 #[test]
 fn a_status_alone_says_what_it_can() {
     for (status, kind) in [
-        (301, FailureKind::NotFound),
+        (302, FailureKind::Redirected),
+        (304, FailureKind::Server),
         (400, FailureKind::InvalidRequest),
         (401, FailureKind::Authentication),
         (402, FailureKind::Quota),
@@ -56,6 +57,38 @@ fn the_service_may_say_whether_to_ask_again_but_not_about_a_wrong_key() {
     assert!(advice(400, "true"));
     assert!(advice(500, "perhaps"));
     assert!(!advice(401, "true"));
+}
+
+#[test]
+fn a_redirect_tells_where_to_without_secrets_and_whether_for_good() {
+    let led = |status, target| read(status, &[("location", target)], "");
+    for (target, expected) in [
+        (
+            "https://other.example/v1?token=hunter2",
+            "`https://other.example/v1`",
+        ),
+        (
+            "https://user:hunter2@other.example",
+            "`https://other.example`",
+        ),
+        (
+            "//user:hunter2@other.example/a@b#hunter2",
+            "`//other.example/a@b`",
+        ),
+        ("/v1/chat/completions/", "`/v1/chat/completions/`"),
+        (" ", "without saying where to"),
+    ] {
+        let failure = led(307, target);
+        assert_eq!(failure.kind, FailureKind::Redirected);
+        assert!(failure.message.contains(expected), "{}", failure.message);
+        assert!(!failure.message.contains("hunter2"), "{}", failure.message);
+        assert!(failure.worth_retrying);
+    }
+    assert!(!led(301, "/").worth_retrying && !led(308, "/").worth_retrying);
+    assert!(
+        !FailureKind::Redirected.is_fatal(),
+        "it may be one question's alone"
+    );
 }
 
 #[test]

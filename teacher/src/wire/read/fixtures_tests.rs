@@ -348,7 +348,7 @@ fn what_no_service_says() {
         empty: MALFORMED retry (-) the response is empty
         html-200: MALFORMED retry (-) the response is an HTML page: Sign in to Wi-Fi
         html-502: SERVER retry (-) the response is an HTML page: 502 Bad Gateway
-        redirect: NOT-FOUND fatal (-) redirected to `https://login.example.com/start`, which is not followed
+        redirect: REDIRECTED retry (-) redirected to `https://login.example.com/start`, which is not followed
         stream-as-json: "Hello" stop in=19 cached=4 out=10 reasoning=0 gpt-4o-mini-2024-07-18
         stream-cut: CONNECTION retry (-) the stream was cut after 5 characters
         stream-without-done: "Hello" stop gpt-4o-mini

@@ -3,6 +3,7 @@
 //! - [`sse`], [`json`]: events and values, from bytes in any pieces and of any quality
 //! - [`openai`], [`anthropic`], [`gemini`]: what each dialect says; whole answers and pieces of streams alike, since
 //!   they differ little
+//! - [`responses`]: the answers of `OpenAI`'s newer way of asking, from files alone
 //! - [`log_probabilities`]: the shapes in which `OpenAI`'s dialect tells them
 //! - [`think`]: reasoning that comes in the text
 //! - [`draft`]: what all of them fill in, and what it comes to
@@ -14,6 +15,7 @@ mod gemini;
 pub(super) mod json;
 mod log_probabilities;
 mod openai;
+mod responses;
 mod sse;
 mod stream;
 mod think;
@@ -30,6 +32,7 @@ use jiff::Timestamp;
 
 use super::{Failure, Preset, WireAnswer};
 
+pub use responses::{is_response, read_response};
 pub use stream::AnswerStream;
 
 /// Reads a whole response, whatever its status. `now` is the time at which it came; it serves where the response

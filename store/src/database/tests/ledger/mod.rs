@@ -88,6 +88,7 @@ async fn fill(store: &Store, fifth: &str) -> Vec<Answered> {
         answer: RowAnswer::Text {
             text: answered.trace.text.clone(),
             repaired: false,
+            redacted: false,
         },
         trace_ids: vec![answered.key.id()],
     });

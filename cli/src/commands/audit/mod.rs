@@ -1,0 +1,224 @@
+//! `limbeck audit`: what one who answers for the data must know about a work folder.
+
+mod json;
+mod junit;
+mod on_disk;
+mod rights;
+mod sarif;
+mod target;
+mod text;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use limbeck_store::audit::{Area, Finding, IntegrityOptions, Level, privacy};
+use limbeck_store::ledger::PublicKey;
+use limbeck_store::terms::Use;
+
+use crate::args::GlobalArgs;
+use crate::exit_status::ExitStatus;
+use crate::printer::{Printer, WithHint, sanitize_line};
+use crate::recipe::Recipe;
+use crate::rights::today;
+use rights::Rights;
+use target::{Target, Words};
+
+const NO_ADVICE: &str = "What was kept was read by a program. This is not legal advice, and what it does not see it does not tell.";
+
+/// Arguments of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// What to look at, `terms`, `licences`, `provenance`, `integrity`, `conduct` or `privacy` (default: all of these),
+    /// and last what it is about: a recipe, a work folder or a model folder
+    #[arg(value_name = "AREA|TARGET")]
+    pub words: Vec<String>,
+    /// The work folder of a run (default: that of the recipe, `runs/NAME`, or the one that a model folder lies in)
+    #[arg(long, value_name = "DIR")]
+    pub workdir: Option<PathBuf>,
+    /// What is meant to be done, instead of what the recipe says: `train`, `evaluate`, `release-model`, `release-data`;
+    /// several with commas
+    #[arg(long = "intent", value_name = "USE", value_delimiter = ',', value_parser = uses())]
+    pub intent: Vec<Use>,
+    /// How the findings are written
+    #[arg(long, value_enum, default_value_t = AuditFormat::Human)]
+    pub format: AuditFormat,
+    /// A public key that checkpoints of the ledger may be signed by, as `limbeck keys show --workdir DIR` prints it
+    #[arg(long = "key", value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// A checkpoint that was kept outside of the work folder, which the ledger must go on from
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+}
+
+fn uses() -> impl TypedValueParser<Value = Use> {
+    PossibleValuesParser::new(Use::ALL.map(Use::name)).map(|name| {
+        let named = Use::ALL.into_iter().find(|usage| usage.name() == name);
+        named.unwrap_or(Use::Train)
+    })
+}
+
+impl AuditArgs {
+    /// What the ledger is held to.
+    fn integrity(&self) -> anyhow::Result<IntegrityOptions> {
+        let key = |text: &String| {
+            PublicKey::parse(text)
+                .with_context(|| format!("`{}` is no public key", sanitize_line(text)))
+                .hint("`limbeck keys show --workdir DIR` prints the one of this machine")
+        };
+        let checkpoint = self.checkpoint.as_ref().map(|path| {
+            std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the checkpoint `{}`", path.display()))
+        });
+        Ok(IntegrityOptions {
+            keys: self.keys.iter().map(key).collect::<anyhow::Result<_>>()?,
+            checkpoint: checkpoint.transpose()?,
+        })
+    }
+}
+
+/// The forms that findings are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuditFormat {
+    /// Text, grouped by area
+    Human,
+    /// One JSON value, as `docs/audit.schema.json` describes it
+    Json,
+    /// SARIF 2.1.0, for code hosts and editors
+    Sarif,
+    /// The XML of `JUnit`, for CI systems
+    Junit,
+}
+
+/// What was found in each area that was looked at.
+struct Looked {
+    areas: Vec<(Area, Vec<Finding>)>,
+    /// What is meant to be done, where it was judged.
+    intent: Vec<Use>,
+    /// The work folder.
+    workdir: String,
+    /// The file that says what is meant, if there is one.
+    recipe: Option<String>,
+}
+
+/// Looks, writes what was found, and says which areas deny something. What keeps it from looking is printed here,
+/// since it has an exit code of its own.
+pub async fn run(args: &AuditArgs, global: &GlobalArgs, printer: &Printer) -> ExitStatus {
+    match look(args, global, printer).await {
+        Ok(status) => status,
+        Err(error) => match printer.finish(Err(error)) {
+            ExitStatus::Error => ExitStatus::NotEvaluated,
+            closed => closed,
+        },
+    }
+}
+
+/// Whether the command line is one of `audit`, also if clap cannot read it: the first word that is no option.
+pub fn is_meant(arguments: impl Iterator<Item = OsString>) -> bool {
+    const OPTIONS_WITH_A_VALUE: [&str; 2] = ["--progress", "--cache-dir"];
+    let mut arguments = arguments.skip(1);
+    while let Some(argument) = arguments.next() {
+        let Some(text) = argument.to_str() else {
+            return false;
+        };
+        if OPTIONS_WITH_A_VALUE.contains(&text) {
+            arguments.next();
+        } else if !text.starts_with('-') {
+            return text == "audit";
+        }
+    }
+    false
+}
+
+async fn look(
+    args: &AuditArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
+    let words = Words::parse(&args.words)?;
+    let options = args.integrity()?;
+    let target = Target::open(words.target.as_deref(), args.workdir.as_deref()).await?;
+    let needs_rights = [Area::Terms, Area::Licences];
+    let rights = if words.areas.iter().any(|area| needs_rights.contains(area)) {
+        Some(Rights::read(&target, &args.intent, global, printer).await?)
+    } else {
+        None
+    };
+    let mut looked = Looked {
+        areas: Vec::new(),
+        intent: rights
+            .iter()
+            .flat_map(|rights| rights.intent.uses())
+            .collect(),
+        workdir: target.workdir.display().to_string(),
+        recipe: target
+            .recipe
+            .as_ref()
+            .map(|recipe| recipe.path().display().to_string()),
+    };
+    for area in words.areas {
+        let findings = match (area, &rights) {
+            (Area::Terms | Area::Licences, Some(rights)) => rights.findings(area),
+            _ => in_store(area, &target, &options).await?,
+        };
+        let findings = match &target.recipe {
+            Some(recipe) => recipe.audit_policy(today()).apply(area, findings),
+            None => findings,
+        };
+        looked.areas.push((area, findings));
+    }
+    let exit_code = bits(&looked.areas);
+    match args.format {
+        AuditFormat::Human => printer.line(text::text(&looked))?,
+        AuditFormat::Json => printer.json(format_args!("{:#}", json::value(&looked)))?,
+        AuditFormat::Sarif => printer.json(format_args!("{:#}", sarif::value(&looked)))?,
+        AuditFormat::Junit => printer.raw(junit::text(&looked)?)?,
+    }
+    Ok(ExitStatus::Audited(exit_code))
+}
+
+/// The areas that look at the store and at what lies beside it.
+async fn in_store(
+    area: Area,
+    target: &Target,
+    options: &IntegrityOptions,
+) -> anyhow::Result<Vec<Finding>> {
+    let store = &target.store;
+    Ok(match area {
+        Area::Provenance => store.audit_provenance(&on_disk::read(target)?).await?,
+        Area::Integrity => store.audit_integrity(options).await?,
+        Area::Conduct => {
+            let policy = target.recipe.as_ref().map(Recipe::conduct);
+            store.audit_conduct(&policy.unwrap_or_default()).await?
+        }
+        Area::Privacy => {
+            let detectors = privacy::detectors().context("a detector is wrong")?;
+            store.audit_privacy(detectors).await?
+        }
+        Area::Terms | Area::Licences => Vec::new(),
+    })
+}
+
+/// The bits of the areas in which something is denied.
+fn bits(looked: &[(Area, Vec<Finding>)]) -> u8 {
+    looked
+        .iter()
+        .filter(|(_, found)| found.iter().any(|finding| finding.level == Level::Deny))
+        .fold(0, |bits, (area, _)| bits | area.bit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_of_the_audit_is_known_by_its_first_word() {
+        let meant = |line: &str| is_meant(line.split(' ').map(OsString::from));
+        assert!(meant("limbeck audit --unknown"));
+        assert!(meant("limbeck --quiet --progress plain audit"));
+        assert!(!meant("limbeck traces show audit"));
+        assert!(!meant("limbeck"));
+    }
+}

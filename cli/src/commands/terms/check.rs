@@ -1,0 +1,91 @@
+//! `limbeck terms check`: what the terms mean for a recipe, before anything is asked.
+
+use limbeck_store::audit::{self, Finding, Level, RightsInput};
+use serde_json::json;
+
+use super::NOTICE;
+use crate::args::GlobalArgs;
+use crate::commands::stage::cache_dir;
+use crate::exit_status::ExitStatus;
+use crate::printer::{Printer, sanitize_line};
+use crate::progress::{Progress, ProgressMode};
+use crate::recipe::Recipe;
+use crate::rights::{Looking, today};
+use crate::sources::Cache;
+
+/// Says what stands against the recipe's intent and what is owed; a check fails where something stands against it.
+pub(super) async fn run(
+    recipe: &Recipe,
+    json: bool,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
+    let registry = recipe.registry()?;
+    let cache = Cache::new(cache_dir(global)?, true);
+    let progress = Progress::new(ProgressMode::None, printer);
+    let today = today();
+    let looking = Looking {
+        recipe,
+        registry: &registry,
+        cache,
+        progress,
+        today,
+    };
+    let materials = looking.planned().await?;
+    let intent = recipe.meant(materials.families.clone());
+    let input = RightsInput {
+        registry: &registry,
+        intent: &intent,
+        declarations: recipe.declarations(),
+        student: recipe.name(),
+        origins: &materials.origins,
+        weights: &materials.weights,
+        prompts: &materials.prompts,
+        texts: &materials.texts,
+        tags: &materials.tags,
+        today,
+    };
+    let mut findings = audit::terms(&input);
+    findings.extend(audit::licences(&input));
+    findings.extend(materials.findings.iter().cloned());
+    for teacher in &materials.unseen {
+        printer.warning(format_args!(
+            "the model of `{teacher}` is not on this machine, and the recipe does not say its `license`"
+        ));
+    }
+    let fails = findings.iter().any(|finding| finding.level == Level::Deny);
+    if json {
+        let value = json!({"recipe": recipe.name(), "permitted": !fails, "findings": findings, "notice": NOTICE});
+        printer.json(format_args!("{value:#}"))?;
+    } else {
+        printer.line(text(&findings, fails))?;
+    }
+    Ok(if fails {
+        ExitStatus::CheckFailed
+    } else {
+        ExitStatus::Success
+    })
+}
+
+fn text(findings: &[Finding], fails: bool) -> String {
+    let mut lines = Vec::new();
+    for finding in findings {
+        lines.push(format!("{}[{}]", finding.level.name(), finding.code));
+        lines.push(format!("  {}", sanitize_line(&finding.message)));
+        lines.push(format!(
+            "  in: {}",
+            sanitize_line(&finding.path.join(" > "))
+        ));
+        if let Some(help) = &finding.help {
+            lines.push(format!("  to do: {}", sanitize_line(help)));
+        }
+    }
+    lines.push(String::new());
+    let verdict = if fails {
+        "The records of terms stand against the intent of this recipe."
+    } else {
+        "No record of terms stands against the intent of this recipe."
+    };
+    lines.push(format!("{verdict} {NOTICE}"));
+    lines.join("\n").trim_start().to_owned()
+}

@@ -1,0 +1,153 @@
+//! The sections of the model card about origin and duties.
+
+use std::fmt::Write as _;
+
+use limbeck_store::audit::{Finding, Level, Licensed};
+use limbeck_student::export::markdown_words as words;
+
+use super::{Facts, days};
+use crate::commands::terms::NOTICE;
+use crate::text::grouped;
+
+/// Where the model comes from, what is owed, and how to check it, in Markdown.
+pub fn sections(facts: &Facts) -> String {
+    let parts = [origin(facts), rights(facts), checking(facts)];
+    parts.join("\n")
+}
+
+fn origin(facts: &Facts) -> String {
+    let (dataset, rows) = &facts.dataset;
+    let mut text = format!(
+        "## Origin\n\nIt learned from a dataset of {} rows, `{dataset}`, that {} answers make up:\n\n\
+         | answers | of | by way of | days (UTC) | terms in force |\n|---|---|---|---|---|\n",
+        grouped(*rows as u64),
+        grouped(facts.answers()),
+    );
+    for way in &facts.ways {
+        let records: Vec<String> = way.records.iter().map(|id| format!("`{id}`")).collect();
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} |",
+            grouped(way.answers),
+            words(&way.model),
+            words(&way.describe()),
+            days(way.first, way.last),
+            if records.is_empty() {
+                "no record".to_owned()
+            } else {
+                records.join(", ")
+            }
+        );
+    }
+    text.push('\n');
+    for (what, list) in [
+        ("Tokenizer or weights are taken from", &facts.weights),
+        ("Prompts come from", &facts.prompts),
+    ] {
+        if !list.is_empty() {
+            let list: Vec<String> = list.iter().map(licensed).collect();
+            let _ = writeln!(text, "{what} {}.\n", list.join(", "));
+        }
+    }
+    let ledger = &facts.ledger;
+    let _ = writeln!(
+        text,
+        "Every answer is a record of the ledger `{}`, which had {} records when the model was noted as the last of them, \
+         and the root `{}`.",
+        ledger.origin,
+        grouped(ledger.size),
+        ledger.root
+    );
+    text
+}
+
+fn licensed(licensed: &Licensed) -> String {
+    let license = licensed.license.as_deref().unwrap_or("no licence declared");
+    format!("{} ({})", words(&licensed.name), words(license))
+}
+
+fn rights(facts: &Facts) -> String {
+    let rights = &facts.rights;
+    let commercial = match facts.intent.commercial {
+        Some(true) => "commercially",
+        Some(false) => "not commercially",
+        None => "whether commercially is not said",
+    };
+    let mut text = format!(
+        "## Terms and duties\n\nMade to {}; {commercial}. The records of terms and licences that Limbeck had on {} \
+         came to `{}`. {NOTICE}\n\n",
+        facts.uses().join(", "),
+        rights.day,
+        rights.verdict.name(),
+    );
+    if rights.duties.is_empty() {
+        text.push_str("No duties follow from them.\n");
+    } else {
+        text.push_str("What is owed:\n\n");
+    }
+    for duty in &rights.duties {
+        let _ = writeln!(
+            text,
+            "- {} (`{}`, {})",
+            words(&duty.text),
+            duty.terms,
+            duty.kind.name()
+        );
+    }
+    let told = rights
+        .findings
+        .iter()
+        .filter(|finding| finding.level > Level::Note || finding.rule.is_some());
+    let told: Vec<String> = told.map(finding).collect();
+    if !told.is_empty() {
+        let _ = write!(text, "\nWhat was found:\n\n{}", told.concat());
+    }
+    if !facts.waivers.is_empty() {
+        text.push_str("\nWhat was denied, and went on by a person's word:\n\n");
+    }
+    for waiver in &facts.waivers {
+        let _ = writeln!(
+            text,
+            "- `{}`, until {}: {} ({})",
+            words(&waiver.code),
+            waiver.expires,
+            words(&waiver.reason),
+            words(&waiver.reviewer)
+        );
+    }
+    if !facts.declarations.is_empty() {
+        text.push_str("\nWhat persons declare:\n\n");
+    }
+    for declaration in &facts.declarations {
+        let says: Vec<&str> = declaration.says.iter().map(|says| says.name()).collect();
+        let _ = writeln!(
+            text,
+            "- {} about `{}`, until {}: {} ({})",
+            says.join(", "),
+            words(&declaration.terms),
+            declaration.expires,
+            words(&declaration.reason),
+            words(&declaration.reviewer)
+        );
+    }
+    text
+}
+
+fn finding(finding: &Finding) -> String {
+    let rule = finding.rule.as_ref().map_or_else(String::new, |rule| {
+        let (was, reason) = (rule.was.name(), words(&rule.reason));
+        format!(" (by itself {was}; the recipe says: {reason})")
+    });
+    let (code, level) = (&finding.code, finding.level.name());
+    format!("- `{code}` ({level}): {}{rule}\n", words(&finding.message))
+}
+
+fn checking(facts: &Facts) -> String {
+    format!(
+        "## Checking\n\n`limbeck verify FOLDER` checks every file here, and that what made them is in the ledger `{}`, \
+         without anything else; `bom.cdx.json` is a CycloneDX bill of materials and `training-data.md` a summary of what \
+         the model learned from.\n",
+        facts.ledger.origin
+    )
+}

@@ -1,0 +1,158 @@
+//! What the records of terms say of a model, and where its answers came from, in figures.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use limbeck_store::audit::{self, Area, AuditPolicy, Finding, Level, RightsInput};
+use limbeck_store::terms::{
+    Collected, Decision, Origin, OwedDuty, TermsRecord, Through, Verdict, decide,
+};
+
+/// What may be done with a model as far as the records say.
+#[derive(Clone, Debug)]
+pub struct Rights {
+    /// The strictest of all verdicts.
+    pub verdict: Verdict,
+    /// What is owed.
+    pub duties: BTreeSet<OwedDuty>,
+    /// The records that it rests on, by id and digest.
+    pub records: BTreeSet<(String, String)>,
+    /// What the audits of terms and licences found.
+    pub findings: Vec<Finding>,
+    /// The day that it was judged on.
+    pub day: Date,
+}
+
+/// Answers that came in one way, over some days.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// `local`, or the name of a service.
+    pub provider: String,
+    /// Such as `in-process`, `api` or `import`.
+    pub route: String,
+    /// As the recipe declares it.
+    pub plan: Option<String>,
+    /// As the recipe declares it.
+    pub region: Option<String>,
+    /// The model that answered.
+    pub model: String,
+    /// The licence that it, or what was imported, declares.
+    pub license: Option<String>,
+    /// The first day.
+    pub first: Date,
+    /// The last day. Of imports both are those of the import.
+    pub last: Date,
+    /// How many answers.
+    pub answers: u64,
+    /// The ids of the records in force.
+    pub records: BTreeSet<String>,
+}
+
+/// Judges everything that bears on the student; `policy` is what the recipe makes of findings.
+pub fn judge(input: &RightsInput<'_>, policy: &AuditPolicy<'_>) -> Rights {
+    let mut decision = Decision::allow();
+    let mut ids = BTreeSet::new();
+    for origin in input.origins {
+        let ruling = input
+            .registry
+            .judge(origin, input.intent, input.declarations, input.today);
+        decision = decision.meet(ruling.decision);
+        ids.extend(ruling.records);
+    }
+    for (list, through) in [
+        (input.weights, Through::Weights),
+        (input.prompts, Through::Prompts),
+    ] {
+        let licenses = list
+            .iter()
+            .filter_map(|licensed| licensed.license.as_deref());
+        for license in licenses {
+            if let Some(record) = input.registry.license(license, Collected::On(input.today)) {
+                let declared = input
+                    .registry
+                    .declared(record, input.declarations, input.today);
+                decision = decision.meet(decide(record, through, input.intent, &declared));
+                ids.insert(record.id.clone());
+            }
+        }
+    }
+    let mut findings = policy.apply(Area::Terms, audit::terms(input));
+    findings.extend(policy.apply(Area::Licences, audit::licences(input)));
+    // Whatever the audit denies is no permission, though no single record says so.
+    if decision.verdict.permits() && findings.iter().any(|finding| finding.level == Level::Deny) {
+        decision.verdict = Verdict::Deny;
+    }
+    let records = ids.iter().filter_map(|id| input.registry.record(id));
+    Rights {
+        verdict: decision.verdict,
+        duties: decision.duties,
+        records: records
+            .map(|record| (record.id.clone(), TermsRecord::digest(record)))
+            .collect(),
+        findings,
+        day: input.today,
+    }
+}
+
+/// The origins by way, with the first and the last day of each.
+pub fn ways(input: &RightsInput<'_>) -> Vec<Way> {
+    let mut ways: Vec<Way> = Vec::new();
+    for origin in input.origins {
+        let day = origin.collected.day();
+        let ruling = input
+            .registry
+            .judge(origin, input.intent, input.declarations, input.today);
+        match ways.iter_mut().find(|way| way.is_of(origin)) {
+            Some(way) => {
+                way.first = way.first.min(day);
+                way.last = way.last.max(day);
+                way.answers += origin.answers;
+                way.records.extend(ruling.records);
+            }
+            None => ways.push(Way {
+                provider: origin.provider.clone(),
+                route: origin.route.clone(),
+                plan: origin.plan.clone(),
+                region: origin.region.clone(),
+                model: origin.model.clone(),
+                license: origin.license.clone(),
+                first: day,
+                last: day,
+                answers: origin.answers,
+                records: ruling.records,
+            }),
+        }
+    }
+    ways
+}
+
+impl Way {
+    fn is_of(&self, origin: &Origin) -> bool {
+        (
+            &self.provider,
+            &self.route,
+            &self.plan,
+            &self.region,
+            &self.model,
+            &self.license,
+        ) == (
+            &origin.provider,
+            &origin.route,
+            &origin.plan,
+            &origin.region,
+            &origin.model,
+            &origin.license,
+        )
+    }
+
+    /// Provider, route, plan and region in a few words.
+    pub fn describe(&self) -> String {
+        let mut words = format!("{} ({})", self.provider, self.route);
+        for (what, value) in [("plan", &self.plan), ("region", &self.region)] {
+            if let Some(value) = value {
+                words.extend([", ", what, " ", value]);
+            }
+        }
+        words
+    }
+}

@@ -1,0 +1,81 @@
+//! `[audit]` and `[[waiver]]`.
+
+use std::collections::BTreeSet;
+
+use limbeck_store::audit::{Area, CODES, Code, Rule, Waiver};
+
+use super::Checker;
+use crate::recipe::AuditSection;
+use crate::recipe::diagnostic::nearest;
+
+/// The areas that training and export are stopped by.
+pub(super) const STOPPING: [Area; 3] = [Area::Terms, Area::Licences, Area::Integrity];
+
+impl Checker<'_> {
+    pub(super) fn audit(&mut self, audit: &AuditSection) {
+        let mut seen = BTreeSet::new();
+        for (account, keys) in &audit.accounts {
+            for key in keys.iter().filter(|key| !seen.insert(*key)) {
+                let message = format!("the key `{key}` is of another account too");
+                self.wrong(format!("audit.accounts.{account}"), message);
+            }
+        }
+        let mut ruled = BTreeSet::new();
+        for (index, rule) in audit.rule.iter().enumerate() {
+            self.rule(&format!("audit.rule.{index}"), rule);
+            if !ruled.insert(&rule.code) {
+                let message = format!("there is another rule for `{}`", rule.code);
+                self.wrong(format!("audit.rule.{index}.code"), message);
+            }
+        }
+    }
+
+    fn rule(&mut self, at: &str, rule: &Rule) {
+        if rule.reason.trim().is_empty() {
+            self.wrong(format!("{at}.reason"), "a rule needs a reason");
+        }
+        let Some(code) = self.code(at, &rule.code) else {
+            return;
+        };
+        if rule.level.level() < code.level && !code.can_be_lowered() {
+            self.wrong_with_help(
+                format!("{at}.level"),
+                format!("`{}` cannot be made less grave", code.name),
+                "it tells that something was tampered with, or that the recipe excepts too much; a `[[waiver]]` lets training and export go on, and is shown in what they make",
+            );
+        }
+    }
+
+    /// Whether they hold is for the audit to say: it changes with the day.
+    pub(super) fn waivers(&mut self, waivers: &[Waiver]) {
+        for (index, waiver) in waivers.iter().enumerate() {
+            let at = format!("waiver.{index}");
+            let Some(code) = self.code(&at, &waiver.code) else {
+                continue;
+            };
+            if !STOPPING.contains(&code.area()) {
+                self.wrong_with_help(
+                    format!("{at}.code"),
+                    format!(
+                        "`{}` stops neither training nor export, so there is nothing to waive",
+                        code.name
+                    ),
+                    "an `[[audit.rule]]` says how grave it is",
+                );
+            }
+        }
+    }
+
+    fn code(&mut self, at: &str, name: &str) -> Option<&'static Code> {
+        let known = Code::named(name);
+        if known.is_none() {
+            let help = match nearest(name, CODES.iter().map(|code| code.name)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "docs/audit.md lists the codes".to_owned(),
+            };
+            let message = format!("no finding has the code `{name}`");
+            self.wrong_with_help(format!("{at}.code"), message, help);
+        }
+        known
+    }
+}

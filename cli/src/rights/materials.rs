@@ -1,0 +1,284 @@
+//! What a recipe is going to use, or a store holds, as the audits of terms and of licences look at it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use jiff::civil::Date;
+use limbeck_model::ModelFiles;
+use limbeck_store::Store;
+use limbeck_store::audit::{Finding, LicenseTags, LicenseText, Licensed};
+use limbeck_store::terms::{Collected, Origin, Registry};
+
+use crate::progress::Progress;
+use crate::progress::adapters::FetchBar;
+use crate::recipe::{Init, Recipe, SourceTable, TeacherSection};
+use crate::sources::{Cache, Source};
+
+/// The route of answers of a model in the process itself.
+const IN_PROCESS: &str = "in-process";
+/// Names of files that hold licence texts beside a model.
+const LICENSE_FILES: [&str; 4] = ["LICENSE", "LICENSE.txt", "LICENSE.md", "COPYING"];
+/// A licence text is not longer than this; what is, is not read.
+const MOST_TEXT: u64 = 1 << 20;
+
+/// Everything that bears on the student.
+#[derive(Default)]
+pub struct Materials {
+    /// Where answers came from, or would come from if they were asked for today.
+    pub origins: Vec<Origin>,
+    /// The models whose tokenizer or weights it takes.
+    pub weights: Vec<Licensed>,
+    /// The sources of prompts.
+    pub prompts: Vec<Licensed>,
+    /// Licence texts beside models.
+    pub texts: Vec<LicenseText>,
+    /// Licences of models that recipe and model file both tell.
+    pub tags: Vec<LicenseTags>,
+    /// The families whose weights it takes.
+    pub families: BTreeSet<String>,
+    /// What is wrong with clarifications of the recipe.
+    pub findings: Vec<Finding>,
+    /// Local teachers that are not on this machine and say no licence.
+    pub unseen: Vec<String>,
+}
+
+/// Where models are looked for. Nothing is downloaded.
+pub struct Looking<'a> {
+    /// The recipe that names them.
+    pub recipe: &'a Recipe,
+    /// All records of terms.
+    pub registry: &'a Registry,
+    /// Downloads of earlier runs.
+    pub cache: Cache,
+    /// How long reading takes.
+    pub progress: Progress,
+    /// The day of the look.
+    pub today: Date,
+}
+
+impl Looking<'_> {
+    /// What the recipe is going to use: answers as if they were asked for today.
+    pub async fn planned(&self) -> anyhow::Result<Materials> {
+        let (recipe, today) = (self.recipe, self.today);
+        let mut materials = Materials::default();
+        let clarified = self.clarified(&mut materials).await;
+        let license_said = |of: &str, said: Option<String>| clarified.get(of).cloned().or(said);
+        let licenses = self
+            .models(&mut materials, &BTreeMap::new(), &clarified)
+            .await;
+        let asked: Vec<String> = recipe
+            .harvest_teachers()
+            .map(|teachers| {
+                teachers
+                    .iter()
+                    .map(|teacher| teacher.name.clone())
+                    .collect()
+            })
+            .unwrap_or_default();
+        for teacher in recipe.teachers() {
+            if asked.contains(&teacher.name) && recipe.harvest()?.prompts.is_some() {
+                let license = licenses.get(&teacher.name).cloned();
+                materials.origins.push(origin(teacher, license, today));
+            }
+        }
+        for import in recipe.imports() {
+            materials.origins.push(Origin {
+                provider: import
+                    .provider
+                    .clone()
+                    .unwrap_or_else(|| "unknown".to_owned()),
+                route: "import".to_owned(),
+                plan: None,
+                region: None,
+                endpoint: None,
+                license: license_said(&import.source, Some(import.license.clone())),
+                model: import.answered_by(),
+                collected: Collected::Until(today),
+                answers: 0,
+                recorded: None,
+            });
+        }
+        if let Ok(harvest) = recipe.harvest()
+            && let Some(prompts) = &harvest.prompts
+        {
+            materials.prompts.push(Licensed {
+                name: prompts.source().to_owned(),
+                license: license_said(prompts.source(), prompts.license().map(str::to_owned)),
+            });
+        }
+        Ok(materials)
+    }
+
+    /// What the store holds: all answers, or those that `dataset` is made of, as their receipts tell.
+    pub async fn held(&self, store: &Store, dataset: Option<&str>) -> anyhow::Result<Materials> {
+        let mut materials = Materials {
+            origins: match dataset {
+                Some(dataset) => store.terms_origins_of(dataset).await?,
+                None => store.terms_origins().await?,
+            },
+            prompts: store.prompt_licenses().await?,
+            ..Materials::default()
+        };
+        let receipts = store.terms_origins().await?.into_iter();
+        let known = receipts.filter(|origin| origin.route == IN_PROCESS);
+        let known = known.filter_map(|origin| Some((origin.model, origin.license?)));
+        let clarified = self.clarified(&mut materials).await;
+        self.models(&mut materials, &known.collect(), &clarified)
+            .await;
+        for prompts in &mut materials.prompts {
+            if let Some(license) = clarified.get(&prompts.name) {
+                prompts.license = Some(license.clone());
+            }
+        }
+        Ok(materials)
+    }
+
+    /// The licences that clarifications say, by what they are about, as far as they hold.
+    async fn clarified(&self, materials: &mut Materials) -> BTreeMap<String, String> {
+        let mut clarified = BTreeMap::new();
+        for clarification in self.recipe.clarifications() {
+            let text = match Source::parse(&clarification.text) {
+                Ok(source) => {
+                    let bar = FetchBar::new(&self.progress);
+                    let folder = self.recipe.folder();
+                    self.cache.fetch(&source, None, folder, &bar).await.ok()
+                }
+                Err(_) => None,
+            };
+            let found = text.map(|text| text.sha256);
+            if clarification.holds(found.as_deref()) {
+                clarified.insert(clarification.of.clone(), clarification.license.clone());
+            }
+            materials
+                .findings
+                .extend(clarification.finding(found.as_deref()));
+        }
+        clarified
+    }
+
+    /// The licences of all teachers by their names, with what the student takes of them. Of models that are not on
+    /// this machine, those that are `known` by their receipts.
+    async fn models(
+        &self,
+        materials: &mut Materials,
+        known: &BTreeMap<String, String>,
+        clarified: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let student = self.recipe.student().ok();
+        let taken: Vec<&str> = student
+            .map(|student| student.teachers().collect())
+            .unwrap_or_default();
+        let embeddings = student.and_then(|student| match &student.init {
+            Init::Embeddings(name) => Some(name.as_str()),
+            Init::Scratch => None,
+        });
+        let mut licenses = BTreeMap::new();
+        for teacher in self.recipe.teachers() {
+            let license = self.license_of(teacher, materials).await;
+            let license = license.or_else(|| known.get(&teacher.model).cloned());
+            let license = clarified.get(&teacher.name).cloned().or(license);
+            if license.is_none() && teacher.is_local() {
+                materials.unseen.push(teacher.name.clone());
+            }
+            licenses.extend(
+                license
+                    .clone()
+                    .map(|license| (teacher.name.clone(), license)),
+            );
+            if !taken.contains(&teacher.name.as_str()) {
+                continue;
+            }
+            if embeddings == Some(&teacher.name) {
+                let name = license.as_deref().unwrap_or_default();
+                let record = self.registry.license(name, Collected::On(self.today));
+                let family = record.and_then(|record| record.family.clone());
+                materials.families.extend(family);
+            }
+            materials.weights.push(Licensed {
+                name: teacher.model.clone(),
+                license,
+            });
+        }
+        licenses
+    }
+
+    /// What the recipe says, or else the model's own file. Texts that lie beside a model are noted.
+    async fn license_of(
+        &self,
+        teacher: &TeacherSection,
+        materials: &mut Materials,
+    ) -> Option<String> {
+        if !teacher.is_local() {
+            return teacher.license.clone();
+        }
+        let source = Source::parse(&teacher.model).ok()?;
+        let bar = FetchBar::new(&self.progress);
+        let sha256 = teacher.sha256.as_deref();
+        let folder = self.recipe.folder();
+        let file = self.cache.fetch(&source, sha256, folder, &bar).await;
+        let path = file.ok().map(|file| file.path);
+        let own = path
+            .as_deref()
+            .and_then(|path| ModelFiles::open(path).ok())
+            .and_then(|files| files.license);
+        if let (Some(declared), Some(own)) = (&teacher.license, &own) {
+            materials.tags.push(LicenseTags {
+                model: teacher.model.clone(),
+                declared: declared.clone(),
+                own: own.clone(),
+            });
+        }
+        let license = teacher.license.clone().or(own);
+        if let Some(path) = &path {
+            let beside = texts_beside(path, &teacher.name, license.as_deref());
+            materials.texts.extend(beside);
+        }
+        license
+    }
+}
+
+fn origin(teacher: &TeacherSection, license: Option<String>, today: Date) -> Origin {
+    let endpoint = teacher
+        .endpoints()
+        .into_iter()
+        .find_map(|endpoint| endpoint.base_url);
+    Origin {
+        provider: teacher.provider.clone(),
+        route: if teacher.is_local() {
+            IN_PROCESS
+        } else {
+            "api"
+        }
+        .to_owned(),
+        plan: teacher.plan.clone(),
+        region: teacher.region.clone(),
+        endpoint,
+        license,
+        model: teacher.model.clone(),
+        collected: Collected::On(today),
+        answers: 0,
+        recorded: None,
+    }
+}
+
+fn texts_beside(model: &Path, teacher: &str, tag: Option<&str>) -> Vec<LicenseText> {
+    let folder = if model.is_dir() {
+        Some(model)
+    } else {
+        model.parent()
+    };
+    let files = LICENSE_FILES.iter().filter_map(|name| {
+        let path = folder?.join(name);
+        let is_short =
+            fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= MOST_TEXT);
+        let text = is_short.then(|| fs::read_to_string(&path).ok())??;
+        Some(LicenseText {
+            file: path.display().to_string(),
+            text,
+            beside: format!("model of `{teacher}`"),
+            tag: tag.map(str::to_owned),
+        })
+    });
+    files.collect()
+}

@@ -1,0 +1,89 @@
+//! In what numbers matrices are multiplied.
+
+use serde::{Deserialize, Serialize};
+
+use crate::DecodeError;
+use crate::kernels::product::Arithmetic;
+use crate::kernels::simd::{InstructionSet, has_bf16_dot_products};
+
+/// In what numbers matrices are stored and multiplied; sums are f32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// [`Precision::Bf16`] where the processor has dot products for it, else [`Precision::F32`].
+    #[default]
+    Auto,
+    /// f32 everywhere.
+    F32,
+    /// The factors of products rounded to bfloat16; needs AVX512-BF16.
+    Bf16,
+}
+
+impl Precision {
+    /// What this processor makes of it, never [`Precision::Auto`].
+    ///
+    /// # Errors
+    /// [`Precision::Bf16`] on a processor without dot products for it.
+    pub fn resolve(self) -> Result<Self, DecodeError> {
+        match self {
+            Self::Auto if has_bf16_dot_products() => Ok(Self::Bf16),
+            Self::Auto => Ok(Self::F32),
+            Self::Bf16 if !has_bf16_dot_products() => Err(DecodeError::NoBf16),
+            chosen => Ok(chosen),
+        }
+    }
+
+    /// The widest instructions that products of this (resolved) precision use here, for reports.
+    pub fn instruction_set(self) -> &'static str {
+        match self {
+            Self::Bf16 => "AVX512-BF16",
+            Self::F32 | Self::Auto => InstructionSet::detect().name(),
+        }
+    }
+
+    /// How the training step's products are computed.
+    pub(crate) fn arithmetic(self) -> Result<Arithmetic, DecodeError> {
+        Ok(match self.resolve()? {
+            Self::Bf16 => Arithmetic::Bf16,
+            Self::F32 | Self::Auto => Arithmetic::F32,
+        })
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::kernels::simd::with_instructions;
+
+    #[test]
+    fn a_processor_without_bfloat16_takes_f32_or_says_so() {
+        with_instructions(InstructionSet::Portable, || {
+            assert_eq!(Precision::Auto.resolve().unwrap(), Precision::F32);
+            assert_eq!(Precision::F32.resolve().unwrap(), Precision::F32);
+            let error = Precision::Bf16.resolve().unwrap_err().to_string();
+            assert!(error.contains("hint: ask for precision `auto` or `f32`"));
+            assert!(Precision::Bf16.arithmetic().is_err());
+        });
+    }
+
+    #[test]
+    fn names_are_those_that_files_hold() {
+        for precision in [Precision::Auto, Precision::F32, Precision::Bf16] {
+            let json = serde_json::to_string(&precision).unwrap();
+            assert_eq!(json, format!("\"{precision}\""));
+            assert_eq!(serde_json::from_str::<Precision>(&json).unwrap(), precision);
+        }
+    }
+}
