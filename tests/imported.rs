@@ -31,7 +31,7 @@ fn labels(answers: &[Value]) -> Project {
 }
 
 /// Nobody says who gave the answers, so a person has to answer for the licence that they are said to be under.
-fn declare(project: &Project) {
+pub(crate) fn declare(project: &Project) {
     let show = ["terms", "show", "cc-by-4.0", "--json"];
     let record = project.limbeck().args(show).run().succeeds().json();
     let declaration = format!(

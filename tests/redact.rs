@@ -146,6 +146,7 @@ fn imported_traces_stay_as_they_came_and_are_learned_redacted() {
         .map(|i| json!({"text": format!("suite question {i}"), "expected": format!("Ask @keeper{i}.")}))
         .collect();
     project.rows("suite.jsonl", &suite);
+    crate::imported::declare(&project);
     project.stage("run").run().succeeds();
     let report = project.report();
     assert_eq!(

@@ -177,7 +177,14 @@ impl Looking<'_> {
         for teacher in self.recipe.teachers() {
             let license = self.license_of(teacher, materials).await;
             let license = license.or_else(|| known.get(&teacher.model).cloned());
-            let license = clarified.get(&teacher.name).cloned().or(license);
+            let license = match clarified.get(&teacher.name) {
+                // Somebody read the text, which settles what the tags say.
+                Some(clarified) => {
+                    materials.tags.retain(|tags| tags.model != teacher.model);
+                    Some(clarified.clone())
+                }
+                None => license,
+            };
             if license.is_none() && teacher.is_local() {
                 materials.unseen.push(teacher.name.clone());
             }

@@ -22,7 +22,8 @@ async fn what_is_recorded_reads_back() {
     );
     assert_eq!(record.finish_reason, FinishReason::Choice);
     assert_eq!((record.prompt_tokens, record.completion_tokens), (20, 2));
-    assert_eq!(record.mean_log_probability, Some(-1.0));
+    // Of a choice the tokens are those of an answer as it was drawn, which may be another.
+    assert_eq!(record.mean_log_probability, None);
     assert_eq!(detail.receipt, answers[1].receipt);
     assert_eq!(detail.attempts, answers[1].attempts);
     assert_eq!(detail.verdicts, []);

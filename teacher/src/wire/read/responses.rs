@@ -123,12 +123,12 @@ fn read_usage(usage: &Value, oddities: &mut Vec<Oddity>) -> Usage {
 mod tests {
     use super::*;
 
-    fn read(value: Value) -> Result<WireAnswer, Failure> {
-        assert!(is_response(&value));
+    fn read(value: &Value) -> Result<WireAnswer, Failure> {
+        assert!(is_response(value));
         read_response(value.to_string().as_bytes())
     }
 
-    fn response(status: &str, output: Value) -> Value {
+    fn response(status: &str, output: &Value) -> Value {
         json!({
             "id": "resp_1", "object": "response", "status": status, "model": "m-2025",
             "error": null, "incomplete_details": null, "output": output,
@@ -159,7 +159,7 @@ mod tests {
         let mut rest = said("ur");
         rest["content"][0]["logprobs"] =
             json!([{"token": "ur", "bytes": [117, 114], "logprob": -0.25, "top_logprobs": []}]);
-        let read = read(response("completed", json!([thought, answer, rest]))).unwrap();
+        let read = read(&response("completed", &json!([thought, answer, rest]))).unwrap();
         assert_eq!((read.text.as_str(), &read.finish), ("Four", &Finish::Stop));
         assert_eq!(read.reasoning.as_deref(), Some("Add.\n\nCheck."));
         let bytes: Vec<_> = read.tokens.iter().map(|token| &token.bytes[..]).collect();
@@ -174,12 +174,12 @@ mod tests {
 
     #[test]
     fn an_answer_that_did_not_end_says_why() {
-        let mut cut = response("incomplete", json!([said("One, two,")]));
+        let mut cut = response("incomplete", &json!([said("One, two,")]));
         cut["incomplete_details"] = json!({"reason": "max_output_tokens"});
-        assert_eq!(read(cut).unwrap().finish, Finish::Length);
-        let mut filtered = response("incomplete", json!([said("One, two,")]));
+        assert_eq!(read(&cut).unwrap().finish, Finish::Length);
+        let mut filtered = response("incomplete", &json!([said("One, two,")]));
         filtered["incomplete_details"] = json!({"reason": "content_filter"});
-        let filtered = read(filtered).unwrap();
+        let filtered = read(&filtered).unwrap();
         assert_eq!(filtered.finish, Finish::ContentFilter);
         assert!(filtered.retraction.is_some() && filtered.text == "One, two,");
     }
@@ -187,20 +187,20 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_a_failure_with_its_kind() {
         let refusal = json!([{"type": "message", "content": [{"type": "refusal", "refusal": "I will not."}]}]);
-        let refused = read(response("completed", refusal)).unwrap_err();
+        let refused = read(&response("completed", &refusal)).unwrap_err();
         assert_eq!(refused.kind, FailureKind::Refused);
         assert_eq!(refused.usage.unwrap().output, Some(7));
-        let mut failed = response("failed", json!([]));
+        let mut failed = response("failed", &json!([]));
         failed["error"] = json!({"code": "rate_limit_exceeded", "message": "Too many."});
-        assert_eq!(read(failed).unwrap_err().kind, FailureKind::RateLimited);
-        let queued = read(response("queued", json!([]))).unwrap_err();
+        assert_eq!(read(&failed).unwrap_err().kind, FailureKind::RateLimited);
+        let queued = read(&response("queued", &json!([]))).unwrap_err();
         assert_eq!(queued.kind, FailureKind::Server);
         assert!(queued.message.contains("queued"), "{queued}");
-        let nothing = read(response("completed", json!([]))).unwrap_err();
+        let nothing = read(&response("completed", &json!([]))).unwrap_err();
         assert_eq!(nothing.kind, FailureKind::Malformed);
         let call = json!([{"type": "function_call", "name": "f", "arguments": "{}"}]);
         assert_eq!(
-            read(response("completed", call)).unwrap_err().kind,
+            read(&response("completed", &call)).unwrap_err().kind,
             FailureKind::Malformed
         );
     }
