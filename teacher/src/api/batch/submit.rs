@@ -14,7 +14,7 @@ use crate::teacher::Try;
 use crate::wire::{BatchBody, BatchLimits, Failure, RemoteBatch, WireRequest, uploaded_file};
 use crate::{Ask, AskError, HarvestError, Teacher};
 
-/// Prompts that are read from the store in one call.
+/// Prompts that are read from the store in one call, at most.
 const CHUNK: usize = 512;
 /// The characters of a marker.
 const MARKER_CHARACTERS: usize = 32;
@@ -124,7 +124,7 @@ impl Road<'_> {
     ) -> Result<Option<(Question, Prompt)>, HarvestError> {
         loop {
             if ahead.is_empty() {
-                let next = queue.iter().take(CHUNK);
+                let next = queue.iter().take(self.options.size.clamp(1, CHUNK));
                 let ids: Vec<String> = next
                     .map(|question| self.plan.prompts.get(question.index as usize))
                     .collect();

@@ -111,6 +111,7 @@ async fn a_batch_of_somebody_else_is_not_taken_for_ours() {
         ..bench.teacher_options()
     };
     let store = Store::open(&other.path()).await.unwrap();
+    add_prompts(&store, 3).await;
     let teacher = ApiTeacher::new(theirs).unwrap();
     let reporters = BatchReporters {
         harvest: Arc::new(SilentReporter),

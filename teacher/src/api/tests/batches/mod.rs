@@ -91,6 +91,7 @@ impl Bench {
         cancel: &CancellationToken,
     ) -> Result<BatchSummary, HarvestError> {
         let store = Store::open(&self.path()).await.unwrap();
+        add_prompts(&store, plan.prompts.len()).await;
         let teacher = ApiTeacher::new(options).unwrap();
         let reporters = BatchReporters {
             harvest: Arc::new(SilentReporter),

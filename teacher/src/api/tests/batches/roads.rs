@@ -240,3 +240,33 @@ async fn a_batch_outlives_the_prompts_of_its_recipe() {
     bench.found().await.assert_all_answered(4);
     bench.assert_taken(4, 1);
 }
+
+#[tokio::test]
+async fn what_was_erased_is_not_handed_over_again_in_any_form() {
+    let bench = Bench::new(Dialect::OpenAi).await;
+    bench.run(3).await.unwrap();
+    let store = Store::open(&bench.path()).await.unwrap();
+    let teacher = store.batches().await.unwrap()[0].teacher.clone();
+    let ask = Ask {
+        prompt: prompt(2),
+        sample: 0,
+        parameters: plan(1).parameters,
+    };
+    let erased = ask.trace_key(&teacher).id();
+    store
+        .erase_trace(&erased, "asked by a customer")
+        .await
+        .unwrap();
+    store.close().await;
+    let more = HarvestPlan {
+        samples: 2,
+        ..plan(15)
+    };
+    let summary = bench.run_with(bench.teacher_options(), more).await.unwrap();
+    let harvest = summary.harvest;
+    // The erased answer stays known by its id, so that only the second question about its prompt is passed over.
+    assert_eq!((harvest.asked, harvest.reused, harvest.erased), (26, 3, 1));
+    assert!(!summary.is_unfinished());
+    let sent: usize = bench.service.sizes().iter().sum();
+    assert_eq!(sent, 3 + 26);
+}
