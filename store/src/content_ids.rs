@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// A text that is no content address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +68,16 @@ impl ContentIds {
         self.0
             .chunks(size)
             .map(|ids| ids.iter().map(hex::encode).collect())
+    }
+
+    /// What stands for all of them where they are too many to be told: their `count`, and the `sha256` of their bytes in
+    /// their order.
+    pub fn summary(&self) -> Value {
+        let mut hasher = Sha256::new();
+        for id in &self.0 {
+            hasher.update(id);
+        }
+        json!({"count": self.0.len(), "sha256": hex::encode(hasher.finalize())})
     }
 
     /// Where each id stands that is among those before it.
@@ -161,6 +173,18 @@ mod tests {
             let error = read.unwrap_err().to_string();
             assert!(error.contains(&format!("`{wrong}` is no id")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_summary_is_that_of_these_ids_in_this_order() {
+        let summary = ids(&[1, 2]).summary();
+        assert_eq!(summary["count"], 2);
+        assert_eq!(
+            summary["sha256"],
+            crate::identity::sha256_hex(&[[1; 32], [2; 32]].concat())
+        );
+        assert_ne!(ids(&[2, 1]).summary(), summary);
+        assert_eq!(ContentIds::default().summary()["count"], 0);
     }
 
     #[test]

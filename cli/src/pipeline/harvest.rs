@@ -313,14 +313,14 @@ fn with_its_hint(error: HarvestError) -> anyhow::Error {
 }
 
 impl Outcome {
-    /// All but the ids of the answers, which the stage's folder has: there may be a million of them.
+    /// With a digest for the ids of the answers, which the stage's folder has: there may be a million of them.
     fn summary(&self) -> serde_json::Result<Value> {
         let without = Self {
             traces: ContentIds::default(),
             ..self.clone()
         };
         let mut summary = serde_json::to_value(without)?;
-        summary["traces"] = self.traces.len().into();
+        summary["traces"] = self.traces.summary();
         Ok(summary)
     }
 }
