@@ -5,31 +5,19 @@ use serde_json::{Value, json};
 use crate::support::store::Sql;
 use crate::support::{Finished, Project};
 
-const IMPORT: &str = r#"[[import]]
-source = "answers.jsonl"
-format = "messages"
-from = "our own batch"
-license = "proprietary"
-model = "gpt-4o-mini"
-provider = "openai"
-
-[harvest]
-"#;
-
 /// A recipe that learns from answers of `OpenAI`'s.
 fn learns_from_openai() -> Project {
-    let project = Project::choices(0);
-    let rows: Vec<Value> = (0..20)
+    let messages: Vec<(String, &str)> = (0..20)
         .map(|i| {
-            json!({"messages": [
-                {"role": "user", "content": format!("the {i}th thing was {}", ["fine", "bad"][i % 2])},
-                {"role": "assistant", "content": (["positive", "negative"][i % 2])},
-            ]})
+            let (word, label) = [("fine", "positive"), ("bad", "negative")][i % 2];
+            (format!("the {i}th thing was {word}"), label)
         })
         .collect();
-    project.rows("answers.jsonl", &rows);
-    project.edit("[harvest]\nprompts = { source = \"prompts.jsonl\", license = \"cc0-1.0\", exclude_near = false }\n", IMPORT);
-    project
+    let labels: Vec<_> = messages
+        .iter()
+        .map(|(text, label)| (&**text, *label))
+        .collect();
+    Project::openai_labels(&labels)
 }
 
 fn harvested(texts: &[&str]) -> Project {

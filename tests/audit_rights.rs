@@ -7,17 +7,6 @@ use serde_json::{Value, json};
 use crate::support::store::Sql;
 use crate::support::{Limbeck, Project};
 
-const IMPORT: &str = r#"[[import]]
-source = "answers.jsonl"
-format = "messages"
-from = "our own batch"
-license = "proprietary"
-model = "gpt-4o-mini"
-provider = "openai"
-
-[harvest]
-"#;
-
 fn harvested() -> Project {
     let project = Project::choices(3);
     project.stage("harvest").run().succeeds();
@@ -26,15 +15,7 @@ fn harvested() -> Project {
 
 /// A store with answers of `OpenAI`'s.
 fn of_openai() -> Project {
-    let project = Project::choices(0);
-    project.rows(
-        "answers.jsonl",
-        &[json!({"messages": [
-            {"role": "user", "content": "It broke."},
-            {"role": "assistant", "content": "negative"},
-        ]})],
-    );
-    project.edit("[harvest]\nprompts = { source = \"prompts.jsonl\", license = \"cc0-1.0\", exclude_near = false }\n", IMPORT);
+    let project = Project::openai_labels(&[("It broke.", "negative")]);
     project.stage("harvest").run().succeeds();
     project
 }

@@ -26,7 +26,7 @@ fn row(question: &str, answer: &str) -> Value {
 fn labels(answers: &[Value]) -> Project {
     let project = Project::choices(0);
     project.rows("answers.jsonl", answers);
-    project.edit("[harvest]\nprompts = { source = \"prompts.jsonl\", license = \"cc0-1.0\", exclude_near = false }\n", IMPORT);
+    project.import(IMPORT);
     project
 }
 
@@ -118,7 +118,7 @@ fn a_recipe_learns_texts_from_a_file_and_is_scored_on_what_the_suite_expects() {
         })
         .collect();
     project.rows("answers.jsonl", &rows);
-    project.edit("[harvest]\nprompts = { source = \"prompts.jsonl\", license = \"cc0-1.0\", exclude_near = false }\n", IMPORT);
+    project.import(IMPORT);
     project.edit(
         "cross_entropy = 0.5, forward_kl = 0.5",
         "cross_entropy = 1.0",
@@ -145,7 +145,7 @@ fn what_is_in_a_suite_is_not_learnt_from_a_file() {
 fn candidates_that_nobody_kept_are_not_learnt_from() {
     let project = Project::chat(0);
     project.rows("answers.jsonl", &forty());
-    project.edit("[harvest]\nprompts = { source = \"prompts.jsonl\", license = \"cc0-1.0\", exclude_near = false }\n", IMPORT);
+    project.import(IMPORT);
     let failed = project.stage("harvest").run().exits(2);
     failed.says(["imported answers have none"]);
 }

@@ -4,28 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::Project;
 
-const IMPORT: &str = r#"[[import]]
-source = "answers.jsonl"
-format = "messages"
-from = "our own batch"
-license = "proprietary"
-model = "gpt-4o-mini"
-provider = "openai"
-
-[harvest]
-"#;
-
 /// A recipe that learns from answers of `OpenAI`'s.
 fn learns_from_openai() -> Project {
-    let project = Project::choices(0);
-    project.rows(
-        "answers.jsonl",
-        &[json!({"messages": [
-            {"role": "user", "content": "It broke."},
-            {"role": "assistant", "content": "negative"},
-        ]})],
-    );
-    project.edit("[harvest]\nprompts = { source = \"prompts.jsonl\", license = \"cc0-1.0\", exclude_near = false }\n", IMPORT);
+    let project = Project::openai_labels(&[("It broke.", "negative")]);
     project.edit(
         "name = \"tiny\"\nprovider",
         "name = \"tiny\"\nlicense = \"mit\"\nprovider",

@@ -11,7 +11,12 @@ use super::teacher::tiny_teacher;
 
 const CHOICES: &str = include_str!("choices.toml");
 const CHAT: &str = include_str!("chat.toml");
+/// Answers of `OpenAI`'s by file.
+const OPENAI_IMPORT: &str = include_str!("openai_import.toml");
 const SERVICE: &str = include_str!("service.toml");
+
+/// The beginning of the section that names the prompts of these recipes.
+const PROMPTS: &str = "[harvest]\nprompts = { source = \"prompts.jsonl\", license = \"cc0-1.0\", exclude_near = false }\n";
 
 /// A folder with `recipe.toml`, `prompts.jsonl` and `suite.jsonl`; runs go to `work`. It goes away with the value.
 pub struct Project {
@@ -37,6 +42,28 @@ impl Project {
             .map(|number| json!({"text": format!("question {number}")}))
             .collect();
         project.rows("prompts.jsonl", &rows);
+        project
+    }
+
+    /// Imports what `section` says, and asks about no prompts.
+    pub fn import(&self, section: &str) {
+        self.edit(PROMPTS, section);
+    }
+
+    /// Labels that `OpenAI` gave are imported, each a message and its label; nobody is asked.
+    pub fn openai_labels(labels: &[(&str, &str)]) -> Self {
+        let project = Self::choices(0);
+        let rows: Vec<Value> = labels
+            .iter()
+            .map(|(message, label)| {
+                json!({"messages": [
+                    {"role": "user", "content": message},
+                    {"role": "assistant", "content": label},
+                ]})
+            })
+            .collect();
+        project.rows("answers.jsonl", &rows);
+        project.import(OPENAI_IMPORT);
         project
     }
 
