@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use limbeck_model::testing::{tiny_config, tiny_tokenizer, tiny_weights};
 use limbeck_model::{ChatTemplate, ModelConfig, Task};
-use limbeck_store::{
-    FinishReason, Message, Prompt, PromptBody, SamplingParameters, Store, TraceFilter, id_bytes,
-};
+use limbeck_store::{FinishReason, Message, Prompt, PromptBody, SamplingParameters};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::{HarvestPlan, Limits, SilentReporter, harvest};
+
+mod harvests;
 
 const TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n\
                         {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
@@ -438,64 +437,4 @@ fn the_identity_tells_where_answers_come_from() {
     };
     let teacher = LocalTeacher::new(files(None), known).unwrap();
     assert_eq!(teacher.identity().license.as_deref(), Some("mit"));
-}
-
-/// The log-probabilities of a harvest's choices, by trace id.
-async fn harvested(concurrent: usize, prompts: Vec<Prompt>) -> BTreeMap<String, Vec<f32>> {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("limbeck.db"))
-        .await
-        .unwrap();
-    store.add_prompts(&prompts).await.unwrap();
-    let ids = prompts.iter().map(|prompt| id_bytes(&prompt.id).unwrap());
-    let parameters = choose(completion("x")).parameters;
-    let plan = HarvestPlan {
-        prompts: Arc::new(ids.collect()),
-        samples: 1,
-        parameters,
-        truncated_max_tokens: None,
-        retry_failed: Vec::new(),
-    };
-    let limits = Limits::concurrent(concurrent);
-    harvest(
-        &store,
-        teacher(concurrent),
-        plan,
-        limits,
-        Arc::new(SilentReporter),
-        CancellationToken::new(),
-    )
-    .await
-    .unwrap();
-    let all = TraceFilter {
-        limit: None,
-        ..TraceFilter::default()
-    };
-    let ids: Vec<String> = store
-        .list_traces(&all)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|trace| trace.id)
-        .collect();
-    let traces = store.traces(&ids).await.unwrap();
-    traces
-        .into_iter()
-        .map(|trace| (trace.id, trace.choice_log_probabilities.unwrap()))
-        .collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_harvest_gives_the_same_answers_in_any_order_and_at_any_width() {
-    let mut prompts: Vec<Prompt> = (0..50)
-        .map(|item| completion(format!("{HEAD}Message: item {item}\nSentiment:")))
-        .collect();
-    let wide = harvested(16, prompts.clone()).await;
-    prompts.reverse();
-    let narrow = harvested(3, prompts).await;
-    assert_eq!(wide.len(), 50);
-    assert!(wide.keys().eq(narrow.keys()));
-    for (wide, narrow) in wide.values().zip(narrow.values()) {
-        assert_near(wide, narrow);
-    }
 }
