@@ -11,14 +11,13 @@ mod dossier;
 mod exit_status;
 mod import;
 mod interrupt;
-mod ledger_key;
-mod model_key;
 mod pipeline;
 mod printer;
 mod progress;
 mod recipe;
 mod report;
 mod rights;
+mod signing;
 mod sources;
 mod table;
 mod text;
@@ -29,6 +28,7 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 use args::{Cli, Command};
@@ -46,8 +46,19 @@ use progress::{Progress, ProgressMode};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    // First of all, since it can only be done while there is one thread.
+    limbeck_model::keep_candle_on_one_thread();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime.context("cannot start the threads that wait for files and services") {
+        Ok(runtime) => runtime.block_on(program()),
+        Err(error) => Printer::new(false).finish(Err(error)).into(),
+    }
+}
+
+async fn program() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && audit::is_meant(env::args_os()) => {

@@ -33,6 +33,7 @@ pub use hugging_face::{
     SafetensorsFile, write_described_folder, write_hugging_face_folder, write_safetensors,
 };
 pub use kernels::allocator::FreedMemoryKept;
+pub use kernels::candle_threads::keep_candle_on_one_thread;
 pub use model_files::ModelFiles;
 pub use precision::Precision;
 pub use tokenizer::{PreTokenizer, Tokenizer, TokenizerParts};

@@ -5,15 +5,14 @@ use limbeck_store::Store;
 
 use crate::args::KeysCommand;
 use crate::exit_status::ExitStatus;
-use crate::ledger_key::{self, Origin};
-use crate::model_key;
 use crate::printer::{Printer, WithHint};
+use crate::signing::{Origin, ledger, model};
 
 /// Makes a key, or prints the public half of the one there is.
 pub async fn run(command: &KeysCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         KeysCommand::New => {
-            let (key, origin) = ledger_key::existing_or_new()?;
+            let (key, origin) = ledger::existing_or_new()?;
             match origin {
                 Origin::New(path) => printer.status(format_args!("made `{}`", path.display())),
                 Origin::File(path) => {
@@ -35,13 +34,13 @@ pub async fn run(command: &KeysCommand, printer: &Printer) -> anyhow::Result<Exi
             printer.line(key.public())?;
         }
         KeysCommand::Show { model: true, .. } => {
-            let key = model_key::existing()?
+            let key = model::existing()?
                 .context("there is no key for models yet")
                 .hint("the first export makes one")?;
             printer.line(key.public().to_pem().trim_end())?;
         }
         KeysCommand::Show { workdir, .. } => {
-            let found = ledger_key::existing()?;
+            let found = ledger::existing()?;
             let (key, origin) = found
                 .context("there is no key yet")
                 .hint("`limbeck keys new` makes one, and so does the first run")?;

@@ -36,11 +36,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger_key;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::report::Report;
+use crate::signing;
 use crate::sources::Cache;
 
 use batches::Left;
@@ -163,7 +163,7 @@ impl Pipeline {
         };
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
-        let signer = ledger_key::sign_with_it(&store, &at.printer).await?;
+        let signer = signing::ledger::sign_with_it(&store, &at.printer).await?;
         store.tell_terms(recipe.registry()?);
         Ok(Self {
             recipe,

@@ -124,8 +124,8 @@ pub struct TrainSection {
     /// over a step's supervised tokens stays what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_tokens: Option<usize>,
-    /// Whether activations are computed a second time rather than kept: less memory, about a third more time, the same
-    /// student. Not a part of what a stage is known by.
+    /// Whether activations are computed a second time rather than kept: less memory, about a quarter more time, the
+    /// same student. Not a part of what a stage is known by.
     #[serde(default, skip_serializing)]
     pub recompute: Option<bool>,
     /// The highest learning rate of the schedule.

@@ -14,6 +14,7 @@
 //! - [`rows`]: norms, activations, softmax statistics; [`row_gradients`]: the ways back through them
 //! - [`optimizer`]: the update of a parameter
 //! - [`fill`]: new buffers that parallel tasks fill; [`allocator`]: what becomes of old ones
+//! - [`candle_threads`]: what candle may take of the processor
 //! - [`softmax`]: the passes over a row of logits that the training loss takes
 //! - [`rotary`]: rotary positions
 
@@ -21,6 +22,7 @@ pub(crate) mod allocator;
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod bf16;
+pub(crate) mod candle_threads;
 pub(crate) mod document_attention;
 pub(crate) mod fill;
 pub(crate) mod matrix;

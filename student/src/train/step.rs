@@ -19,8 +19,8 @@ pub(super) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Forward, loss and backward over one batch, in one pass or more, then clipping and update. Returns the loss of the batch before the update;
-    /// `number` is the step's own, from 0, for errors.
+    /// Forward, loss and backward over one batch, in one pass or more, then clipping and update. Returns the loss of
+    /// the batch before the update; `number` is the step's own, from 0, for errors.
     pub fn take(
         self,
         batch: Batch,

@@ -83,6 +83,9 @@ pub struct BenchTrainArgs {
     /// What matrices are multiplied in; `auto` is bf16 where the processor has it
     #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
     pub precision: PrecisionChoice,
+    /// Compute activations again on the way back rather than keep them
+    #[arg(long)]
+    pub recompute: bool,
     /// Seed of the weights and the texts
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

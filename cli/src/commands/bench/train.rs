@@ -50,6 +50,7 @@ fn plan(args: &BenchTrainArgs) -> TrainPlan {
         },
         seed: args.seed,
         precision: args.precision.into(),
+        recompute: args.recompute,
         ..TrainPlan::default()
     }
 }
@@ -109,6 +110,7 @@ fn to_json(
         "sequence": args.sequence,
         "steps": args.steps,
         "warm_up_steps": WARM_UP_STEPS,
+        "recompute": args.recompute,
         "seed": args.seed,
         "learning_rate": plan.learning_rate,
         "weight_decay": plan.weight_decay,

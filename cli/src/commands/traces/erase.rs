@@ -8,8 +8,8 @@ use limbeck_store::{Erasure, Store};
 use serde_json::Value;
 
 use crate::exit_status::ExitStatus;
-use crate::ledger_key;
 use crate::printer::Printer;
+use crate::signing;
 
 /// Erases one trace.
 pub async fn run(
@@ -25,7 +25,7 @@ pub async fn run(
     // Nothing is made where there is nothing to erase.
     Store::open_read_only(&path).await?.close().await;
     let store = Store::open(&path).await?;
-    ledger_key::sign_with_it(&store, printer).await?;
+    signing::ledger::sign_with_it(&store, printer).await?;
     let erasure = store.erase_trace(id, reason).await?;
     let models = trained_on(&store, &erasure).await?;
     store.close().await;

@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use crate::exit_status::ExitStatus;
 use crate::import::{Declared, Format, ImportFile};
 use crate::interrupt;
-use crate::ledger_key;
 use crate::pipeline::workdir::Workdir;
 use crate::printer::{Printer, WithHint, sanitize_line};
+use crate::signing;
 use crate::table::RowProblem;
 use crate::text::grouped;
 
@@ -65,7 +65,7 @@ pub async fn run(args: &ImportArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let file = look_at(args)?;
     let workdir = Workdir::create(&args.workdir)?;
     let store = Store::open(&workdir.store()).await?;
-    ledger_key::sign_with_it(&store, printer).await?;
+    signing::ledger::sign_with_it(&store, printer).await?;
     store.tell_terms(Registry::embedded()?);
     let cancel = interrupt::on_ctrl_c(printer);
     let (sender, mut batches) = mpsc::channel(READ_AHEAD);

@@ -18,7 +18,7 @@ use super::{Finished, Interrupted, Pipeline, StageDir, curate, evaluate, train, 
 use crate::dossier::{Facts, sections};
 use crate::recipe::{ImportSection, SourceTable};
 use crate::sources::{Source, shown};
-use crate::{model_key, report};
+use crate::{report, signing};
 
 /// The folder of an export stage that holds the files.
 const FILES: &str = "export";
@@ -186,7 +186,7 @@ impl Pipeline {
         for (name, text) in facts.documents(&weights, self.signer.as_ref())? {
             write_whole(&folder.join(name), text.as_bytes())?;
         }
-        if let Some(key) = model_key::existing_or_new(&self.printer)? {
+        if let Some(key) = signing::model::existing_or_new(&self.printer)? {
             write_whole(&folder.join(SIGNING_KEY), key.public().to_pem().as_bytes())?;
         }
         Ok(())

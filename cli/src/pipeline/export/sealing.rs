@@ -8,7 +8,7 @@ use limbeck_store::ledger::SecretKey;
 
 use super::FILES;
 use crate::pipeline::{Finished, Pipeline, StageDir, curate, train, write_whole};
-use crate::{digests, model_key};
+use crate::{digests, signing};
 
 impl Pipeline {
     /// Writes checkpoint, records and proofs, and signs the folder.
@@ -44,7 +44,8 @@ fn sign(folder: &Path, name: &str) -> anyhow::Result<()> {
     if !folder.join(SIGNING_KEY).exists() {
         return Ok(());
     }
-    let key = model_key::existing()?.context("the key that signs models was there and is gone")?;
+    let key =
+        signing::model::existing()?.context("the key that signs models was there and is gone")?;
     let signature = sign_model(name, &digests::of_folder(folder)?.files, &key)?;
     Ok(write_whole(&folder.join(SIGNATURE), signature.as_bytes())?)
 }
