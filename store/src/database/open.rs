@@ -22,6 +22,12 @@ const APPLICATION_ID: i64 = 0x4c49_4d42;
 /// Another program that reads the file may hold it for a moment; a checkpoint of ours may, too.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Pages of the log after which they are copied into the file, 64 MiB. Ids are digests, so each answer changes a page of
+/// its own in every index by ids; the fewer copies, the more changes each of them carries.
+const PAGES_BETWEEN_CHECKPOINTS: u32 = 16_384;
+/// Memory for pages, in KiB (a negative size, as `SQLite` wants it): the inner pages of the indices and the last rows.
+const CACHE_KIB: i32 = 16_384;
+
 /// With one connection for all tasks, waiting for it is normal and no sign of trouble.
 const LONGEST_WAIT_FOR_THE_CONNECTION: Duration = Duration::from_hours(1);
 
@@ -41,7 +47,9 @@ impl Store {
         version(path, &options).await?;
         let options = options
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("wal_autocheckpoint", PAGES_BETWEEN_CHECKPOINTS.to_string())
+            .pragma("cache_size", (-CACHE_KIB).to_string());
         let store = Self::connect(path, options, Some(lock)).await?;
         MIGRATIONS
             .run(store.pool())

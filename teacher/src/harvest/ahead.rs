@@ -3,6 +3,7 @@
 //! So a harvest of a million prompts takes no more memory than one of a thousand.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 
 use limbeck_store::{Prompt, Store, StoreError};
 
@@ -11,12 +12,18 @@ use super::pending::Question;
 
 /// Prompts that are read in one call.
 const CHUNK: usize = 512;
-/// When so few are left, more are read.
-const LOW: usize = 64;
+/// When so few are left, more are read: as many again, since the reading may have to wait for a commit.
+const LOW: usize = CHUNK;
+
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<Vec<Prompt>, StoreError>> + Send + 'a>>;
 
 /// Questions in their order, the first of them with their prompts.
 pub(super) struct Ahead<'a> {
     ready: VecDeque<(Question, Prompt)>,
+    /// The questions whose prompts are being read.
+    next: &'a [Question],
+    /// That reading; nobody has to wait for it before the ready ones are asked.
+    reading: Option<Reading<'a>>,
     rest: &'a [Question],
     /// Questions about prompts whose text was erased: nothing else is asked in its place.
     erased: u64,
@@ -27,6 +34,8 @@ impl<'a> Ahead<'a> {
     pub(super) fn new(questions: &'a [Question]) -> Self {
         Self {
             ready: VecDeque::new(),
+            next: &[],
+            reading: None,
             rest: questions,
             erased: 0,
         }
@@ -34,12 +43,17 @@ impl<'a> Ahead<'a> {
 
     /// Whether it is time to read more.
     pub(super) fn is_low(&self) -> bool {
-        self.ready.len() < LOW && !self.rest.is_empty()
+        self.ready.len() < LOW && (!self.next.is_empty() || !self.rest.is_empty())
+    }
+
+    /// Whether a question is ready to be asked.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// Whether there are questions left.
     pub(super) fn is_left(&self) -> bool {
-        !self.ready.is_empty() || !self.rest.is_empty()
+        !self.ready.is_empty() || !self.next.is_empty() || !self.rest.is_empty()
     }
 
     /// Questions passed over so far because their prompts were erased.
@@ -47,26 +61,37 @@ impl<'a> Ahead<'a> {
         self.erased
     }
 
-    /// Reads the next prompts.
+    /// Reads the next prompts. Dropped before it is done, it goes on where it was when it is called again.
     pub(super) async fn fill(
         &mut self,
-        store: &Store,
-        plan: &HarvestPlan,
+        store: &'a Store,
+        plan: &'a HarvestPlan,
     ) -> Result<(), StoreError> {
-        let (next, rest) = self.rest.split_at(self.rest.len().min(CHUNK));
-        let ids: Vec<String> = next
-            .iter()
-            .map(|question| plan.prompts.get(question.index as usize))
-            .collect();
-        let prompts = store.prompts(&ids).await?;
-        for (question, prompt) in next.iter().zip(prompts) {
+        if self.next.is_empty() {
+            (self.next, self.rest) = self.rest.split_at(self.rest.len().min(CHUNK));
+        }
+        let next = self.next;
+        let reading = self.reading.get_or_insert_with(|| {
+            Box::pin(async move {
+                let index = |question: &Question| question.index as usize;
+                let ids: Vec<String> = next
+                    .iter()
+                    .map(index)
+                    .map(|i| plan.prompts.get(i))
+                    .collect();
+                store.prompts(&ids).await
+            })
+        });
+        let read = reading.await;
+        self.reading = None;
+        self.next = &[];
+        for (question, prompt) in next.iter().zip(read?) {
             if prompt.is_whole() {
                 self.ready.push_back((*question, prompt));
             } else {
                 self.erased += 1;
             }
         }
-        self.rest = rest;
         Ok(())
     }
 

@@ -111,11 +111,7 @@ impl<'a> Asking<'a> {
         let mut gave_up = None;
         loop {
             let stopped = gave_up.is_some() || unreadable.is_err() || self.cancel.is_cancelled();
-            if !stopped && ahead.is_low() {
-                unreadable = ahead.fill(self.store, self.plan).await;
-            }
-            let left = ahead.is_left() || !again.is_empty();
-            let go_on = left && !stopped && unreadable.is_ok();
+            let go_on = !stopped && (ahead.is_ready() || !again.is_empty());
             tokio::select! {
                 biased;
                 Some(outcome) = in_flight.join_next() => {
@@ -144,6 +140,7 @@ impl<'a> Asking<'a> {
                     }
                     drop(held);
                 }
+                read = ahead.fill(self.store, self.plan), if !stopped && ahead.is_low() => unreadable = read,
                 permit = self.places.clone().acquire_owned(), if go_on => {
                     let question = again.pop_front().or_else(|| ahead.take());
                     // The semaphore is never closed.
@@ -152,7 +149,7 @@ impl<'a> Asking<'a> {
                     }
                 }
                 // Only wakes the loop, so that it stops waiting for a permit.
-                () = self.cancel.cancelled(), if go_on => {}
+                () = self.cancel.cancelled(), if !stopped && ahead.is_left() => {}
                 else => break,
             }
         }
