@@ -1,25 +1,30 @@
 //! A teacher that is asked in batches, over HTTP: handed over, waited for, collected, cancelled.
 
+use serde_json::json;
+
+use crate::service::{assert_keyless, assert_silent};
 use crate::support::batch_server::{BatchServer, Dialect, Fate, Fault, Route};
-use crate::support::fault_server::{Step, error};
+use crate::support::fault_server::{Step, error, response};
 use crate::support::service::{answer_to, with_key};
 use crate::support::store::{Sql, answers};
-use crate::support::{KEY, Project, Service, wait_until};
+use crate::support::{KEY, Limbeck, Project, Service, wait_until};
 
-/// A service that takes batches, and a project of so many questions to it in batches of ten.
-fn project(dialect: Dialect, prompts: usize) -> (BatchServer, Service, Project) {
+/// A service that takes batches, and a project of so many questions to it in batches of ten. What never arrived is sent
+/// again soon.
+pub fn project(dialect: Dialect, prompts: usize) -> (BatchServer, Service, Project) {
     let batches = BatchServer::new(dialect);
     let handler = batches.clone();
     let service = Service::start(move |seen| handler.handle(seen));
     let project = service.project(prompts);
-    project.edit("stream = false", "batch = { size = 10, poll_s = 0.05 }");
+    let batch = "batch = { size = 10, poll_s = 0.05, resend_after_hours = 0.0001 }";
+    project.edit("stream = false", batch);
     if dialect == Dialect::Anthropic {
         project.edit("\"openai\"", "\"anthropic\"");
     }
     (batches, service, project)
 }
 
-fn assert_all_answered_once(batches: &BatchServer, project: &Project, prompts: usize) {
+pub fn assert_all_answered_once(batches: &BatchServer, project: &Project, prompts: usize) {
     let taken = batches.taken();
     assert_eq!(taken.len(), prompts);
     assert!(taken.values().all(|count| *count == 1), "{taken:?}");
@@ -59,6 +64,16 @@ fn a_harvest_in_batches_is_answered_and_a_second_one_asks_nothing() {
         assert_eq!(service.count(), calls);
         assert!(service.seen().iter().all(|seen| seen.head.contains(KEY)));
     }
+}
+
+#[test]
+fn groq_takes_batches_as_openai_does() {
+    let (batches, service, project) = project(Dialect::OpenAi, 5);
+    project.edit("\"openai\"", "\"groq\"");
+    with_key(&project, "harvest").run().succeeds();
+    assert_all_answered_once(&batches, &project, 5);
+    let asks = |part: &str| service.seen().iter().any(|seen| seen.head.contains(part));
+    assert!(asks("POST /v1/files ") && asks("POST /v1/batches ") && !asks("/chat/"));
 }
 
 #[test]
@@ -150,7 +165,10 @@ fn a_teacher_that_is_no_longer_asked_in_batches_waits_for_those_it_has() {
         .args(["--no-wait"])
         .run()
         .exits(75);
-    project.edit("batch = { size = 10, poll_s = 0.05 }", "batch = false");
+    project.edit(
+        "batch = { size = 10, poll_s = 0.05, resend_after_hours = 0.0001 }",
+        "batch = false",
+    );
     with_key(&project, "harvest").run().succeeds();
     assert_all_answered_once(&batches, &project, 4);
     let chats = service
@@ -165,6 +183,8 @@ fn a_teacher_that_is_no_longer_asked_in_batches_waits_for_those_it_has() {
 fn kill_9_at_any_call_hands_nothing_over_twice() {
     for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
         let (batches, service, project) = project(dialect, 25);
+        // Longer than what a killed harvest sent last can be on its way.
+        project.edit("resend_after_hours = 0.0001", "resend_after_hours = 0.0006");
         batches.polls(2);
         let mut kills = 0;
         for calls in 1..12 {
@@ -277,35 +297,65 @@ fn what_fails_in_a_batch_is_listed_and_asked_again_on_request() {
 }
 
 #[test]
-fn a_batch_that_the_service_does_not_know_is_closed_by_cancelling_it() {
-    let (batches, _service, project) = project(Dialect::OpenAi, 3);
-    // As long as that, a service that does not know a batch is taken for one that does not know it yet.
-    project.edit("poll_s = 0.05", "poll_s = 0.001");
-    batches.most(1).polls(1000);
-    let no_wait = || with_key(&project, "harvest").args(["--no-wait"]).run();
-    no_wait().exits(75);
-    batches.faults(|route, count| {
-        let unknown = || Fault::Instead(error(404, &[], "not_found_error"));
-        (count < 3 && matches!(route, Route::Poll | Route::Cancel)).then(unknown)
+fn a_service_with_enough_to_do_is_given_the_rest_later() {
+    let (batches, _service, project) = project(Dialect::OpenAi, 25);
+    batches.most(1).polls(2);
+    let harvest = with_key(&project, "harvest").run().succeeds();
+    harvest.says(["the service takes no more at present"]);
+    assert_all_answered_once(&batches, &project, 25);
+}
+
+#[test]
+fn the_key_is_nowhere_even_if_batches_repeat_it() {
+    let (batches, service, project) = project(Dialect::OpenAi, 6);
+    let told = json!({"id": "batch_0", "object": "batch", "status": format!("held for {KEY}"),
+                      "created_at": 1, "metadata": {}});
+    batches
+        .polls(1)
+        .faults(move |route, count| match (route, count) {
+            (Route::Upload, 0) => Some(Fault::Instead(error(500, &[], &format!("not {KEY}")))),
+            (Route::Create, 0) => Some(Fault::After(error(502, &[("x-request-id", KEY)], KEY))),
+            (Route::List, 0) => Some(Fault::Instead(error(503, &[], &format!("not {KEY}")))),
+            (Route::Poll, 0) => {
+                let told = told.to_string();
+                Some(Fault::Instead(response(200, &[], told.as_bytes())))
+            }
+            _ => None,
+        });
+    batches.fates(|text| match text {
+        "question 1" => Fate::RateLimited,
+        _ => Fate::Answered,
     });
-    no_wait().fails_saying(["the service has no batch `batch_0`", "--cancel ID"]);
-    let cancel = [
-        "teachers",
-        "batches",
-        "recipe.toml",
-        "--workdir",
-        "work",
-        "--cancel",
-        "1",
+    batches.lines(|lines| {
+        let repeat = |line: String| line.replace("too fast", KEY).replace("answer 2", KEY);
+        lines.into_iter().map(repeat).collect()
+    });
+    let trace = |limbeck: Limbeck| {
+        limbeck
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full")
+    };
+    assert_silent(&trace(with_key(&project, "harvest")).run().succeeds());
+    let lists = [
+        ["teachers", "batches"],
+        ["traces", "failures"],
+        ["traces", "list"],
     ];
-    let cancel = project.limbeck().env("LIMBECK_TEST_KEY", KEY).args(cancel);
-    let closed = cancel.run().succeeds();
-    assert!(
-        closed.stdout.contains("it is closed here"),
-        "{}",
-        closed.stdout
-    );
-    batches.faults(|_, _| None).most(9).polls(0);
-    with_key(&project, "harvest").run().succeeds();
-    assert_eq!(answers(&project.work("limbeck.db")), 3);
+    for [group, list] in lists {
+        let list = [group, list, "--workdir", "work", "--json"];
+        assert_silent(&trace(project.limbeck().args(list)).run().succeeds());
+    }
+    assert_keyless(project.path());
+
+    // A batch that the service rejects has its reason, and the reason is kept.
+    batches.faults(|route, _| {
+        let why = json!({"id": "batch_1", "object": "batch", "status": "failed", "created_at": 1,
+                         "errors": {"data": [{"code": "invalid", "message": format!("not {KEY}")}]}});
+        (route == Route::Poll).then(|| Fault::Instead(response(200, &[], why.to_string().as_bytes())))
+    });
+    project.edit("temperature = 1.0", "temperature = 0.5");
+    let rejected = trace(with_key(&project, "harvest")).run();
+    assert_silent(&rejected.fails_saying(["invalid: not [hidden]"]));
+    assert_keyless(project.path());
+    assert!(service.seen().iter().all(|seen| seen.head.contains(KEY)));
 }

@@ -37,6 +37,7 @@ mod bad_model;
 mod bad_recipe;
 mod bad_store;
 mod batch;
+mod batch_fate;
 mod bench_train;
 mod chat;
 mod cli;

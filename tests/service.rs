@@ -106,7 +106,7 @@ fn a_label_keeps_its_distribution_and_the_tokens_that_it_was_read_from() {
 }
 
 /// Checks every file below `folder`.
-fn assert_keyless(folder: &Path) -> usize {
+pub fn assert_keyless(folder: &Path) -> usize {
     let mut files = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -124,7 +124,7 @@ fn assert_keyless(folder: &Path) -> usize {
     files
 }
 
-fn assert_silent(finished: &Finished) {
+pub fn assert_silent(finished: &Finished) {
     assert!(!finished.stdout.contains(KEY), "{}", finished.stdout);
     assert!(!finished.stderr.contains(KEY), "{}", finished.stderr);
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::batch::{assert_all_answered_once, project};
+use crate::support::batch_server::Dialect;
 use crate::support::fault_server::Step;
 use crate::support::service::{answer_to, good, with_key};
 use crate::support::store::{Sql, answers};
@@ -17,6 +19,8 @@ const KILLS: usize = 100;
 /// How many questions may be in flight, as the recipe says.
 const IN_FLIGHT: usize = 8;
 const PROMPTS: usize = 1500;
+/// How often a harvest in batches is killed, of each dialect.
+const KILLS_OF_BATCHES: usize = 15;
 
 #[test]
 fn a_hundred_kills_lose_no_answer_and_pay_for_none_twice() {
@@ -89,6 +93,49 @@ fn a_hundred_kills_lose_no_answer_and_pay_for_none_twice() {
     project.limbeck().args(audit).run().succeeds();
     let again = service.count() - PROMPTS;
     assert!(again <= KILLS * IN_FLIGHT, "{again} were asked again");
+}
+
+#[test]
+fn kills_at_random_moments_hand_no_batch_over_twice() {
+    for (dialect, seed) in [(Dialect::OpenAi, 5), (Dialect::Anthropic, 6)] {
+        let (batches, service, project) = project(dialect, 200);
+        // Longer than what a killed harvest sent last can be on its way.
+        project.edit("resend_after_hours = 0.0001", "resend_after_hours = 0.0006");
+        batches.polls(4);
+        let store = project.work("limbeck.db");
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let (mut kept, mut kills) = (BTreeSet::new(), 0);
+        for round in 0..KILLS_OF_BATCHES {
+            let before = service.count();
+            let mut harvest = with_key(&project, "harvest").spawn();
+            if !round.is_multiple_of(3) {
+                wait_until("a call", || service.count() > before || !harvest.is_alive());
+            }
+            thread::sleep(Duration::from_millis(random.random_range(0..80)));
+            if !harvest.kill() {
+                break;
+            }
+            kills += 1;
+            let taken = batches.taken();
+            assert!(
+                taken.values().all(|count| *count == 1),
+                "{dialect:?} {round}: {taken:?}"
+            );
+            if store.exists() {
+                let now = committed(&store);
+                assert!(
+                    now.is_superset(&kept),
+                    "{dialect:?} {round}: answers were lost"
+                );
+                kept = now;
+            }
+        }
+        assert!(kills >= 5, "it was killed {kills} times only");
+        with_key(&project, "harvest").run().succeeds();
+        assert_all_answered_once(&batches, &project, 200);
+        let audit = ["audit", "integrity", "--workdir", "work"];
+        project.limbeck().args(audit).run().succeeds();
+    }
 }
 
 /// The questions whose answers are on the disk.

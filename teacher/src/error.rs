@@ -254,7 +254,7 @@ impl AskError {
                 "answers so far are kept; mend the cause, or try smaller batches (`batch = { size = … }`), and run the same command again",
             ),
             Self::Other { kind, .. } if kind == "batch-unknown" => Some(
-                "use the key of the project that it was handed over with, or close it with `limbeck teachers batches RECIPE --cancel ID`",
+                "use the key of the project that it was handed over with; if it is gone, `limbeck teachers batches RECIPE --send-again ID` has its questions asked again, and `--forget ID` gives them up",
             ),
             Self::Cancelled | Self::Encode(_) | Self::Decode { .. } | Self::Other { .. } => None,
         }

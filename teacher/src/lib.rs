@@ -33,9 +33,10 @@ mod teacher;
 pub mod wire;
 
 pub use api::{
-    ApiEndpoint, ApiError, ApiKey, ApiNotice, ApiOptions, ApiTeacher, ApiWatcher, BatchNotice,
-    BatchOptions, BatchReporters, BatchSummary, BatchWatcher, KeyError, PaceView, SilentWatcher,
-    Timeouts, cancel_batch, harvest_in_batches, kept_answer,
+    ApiEndpoint, ApiError, ApiKey, ApiNotice, ApiOptions, ApiTeacher, ApiWatcher, BatchDoubt,
+    BatchNotice, BatchOptions, BatchReporters, BatchSummary, BatchWatcher, KeyError, PaceView,
+    SilentWatcher, Timeouts, cancel_batch, forget_batch, harvest_in_batches, kept_answer,
+    poll_batch,
 };
 pub use error::{AskError, HarvestError, LimitError, TeacherError};
 pub use harvest::{HarvestPlan, HarvestReporter, HarvestSummary, SilentReporter, harvest};

@@ -6,6 +6,7 @@ Exit code 0: everything holds; else the first thing that does not is named.
 """
 
 import json
+import os
 import socket
 import sqlite3
 import subprocess
@@ -14,16 +15,28 @@ import time
 import urllib.request
 from pathlib import Path
 
+# Of the weights that the server runs; what may be trained on their answers depends on it.
+LICENCE = os.environ.get("LICENSE", "apache-2.0")
 PROMPTS = 24
+# Of the suite, which the teacher answers as well.
+MEASURED = 6
 IN_FLIGHT = 4
 MESSAGES = [
-    "The parcel came a week late and half of it was broken.",
-    "What a lovely hotel, we will come again!",
-    "Nobody answers the phone, I want my money back.",
-    "Thank you, the new battery works perfectly.",
-    "The soup was cold and the waiter was rude.",
-    "Great service, my order was here the next day.",
+    ("The parcel came a week late and half of it was broken.", "negative"),
+    ("What a lovely hotel, we will come again!", "positive"),
+    ("Nobody answers the phone, I want my money back.", "negative"),
+    ("Thank you, the new battery works perfectly.", "positive"),
+    ("The soup was cold and the waiter was rude.", "negative"),
+    ("Great service, my order was here the next day.", "positive"),
+    ("The screen broke after two days.", "negative"),
+    ("My children love this game.", "positive"),
+    ("I waited an hour and nobody came.", "negative"),
+    ("The best bread in town.", "positive"),
+    ("They charged me twice and will not say why.", "negative"),
+    ("Easy to set up, and it just works.", "positive"),
 ]
+# Share of the labels in which a student that has learnt these messages and no others must agree with its teacher.
+LEAST_AGREEMENT = 0.9
 
 TEACHER = """\
 [recipe]
@@ -33,6 +46,7 @@ name = "{name}"
 name = "smollm2"
 provider = "llamacpp"
 model = "smollm2"
+license = "{licence}"
 base_url = "{base_url}"
 limits = {{ concurrent = {in_flight} }}
 timeout = {{ first_byte_s = 300.0, idle_s = 120.0, total_s = 600.0 }}
@@ -56,8 +70,13 @@ shape = { layers = 1, width = 32, heads = 2, ffn = 64, context = 192 }
 
 [train]
 objective = { cross_entropy = 1.0 }
-epochs = 3
+epochs = 60
 batch_tokens = 512
+
+[[evaluate]]
+name = "stories"
+suite = { source = "suite.jsonl", license = "cc0-1.0" }
+metric = "nats-per-byte"
 
 [export]
 formats = ["safetensors", "gguf:f16"]
@@ -70,6 +89,27 @@ form = "chat"
 template = "Is this message positive or negative? Answer with one word, positive or negative.\\n\\n{{ text }}"
 input = "{{ text }}"
 choices = ["positive", "negative"]
+
+[curate]
+
+[student]
+init = "scratch"
+tokenizer = { train_bpe = 320 }
+shape = { layers = 1, width = 64, heads = 2, ffn = 128, context = 96 }
+
+[train]
+objective = { forward_kl = 1.0 }
+epochs = 60
+batch_tokens = 256
+held_out = 0.0
+
+[[evaluate]]
+name = "labels"
+suite = { source = "messages.jsonl", license = "cc0-1.0", expected = "{{ label }}" }
+metric = "accuracy"
+
+[export]
+formats = ["safetensors", "gguf:f16"]
 """
 
 
@@ -78,11 +118,11 @@ def main():
     folder.mkdir()
     with Server(model, folder) as server:
         write_projects(server, folder)
-        harvest_killed_and_resumed(limbeck, server, folder)
+        report = harvest_killed_and_resumed(limbeck, server, folder)
         check_answers(server, folder / "stories" / "limbeck.db")
         check_second_run(limbeck, server, folder)
         check_labels(limbeck, server, folder)
-    check_student(limbeck, folder)
+    check_student(limbeck, folder, report)
     print("all of it holds")
 
 
@@ -137,9 +177,13 @@ def write_projects(server, folder):
     rows = [{"hero": hero, "thing": thing} for hero in heroes for thing in things]
     assert len(rows) == PROMPTS
     write_rows(folder / "prompts.jsonl", rows)
-    write_rows(folder / "messages.jsonl", [{"text": text} for text in MESSAGES])
+    write_rows(folder / "messages.jsonl", [{"text": text, "label": label} for text, label in MESSAGES])
+    # Other pairs than those that are learnt from.
+    write_rows(folder / "suite.jsonl", [{"hero": hero, "thing": "bell"} for hero in heroes])
     for name, stream, rest in [("stories", "true", STORIES), ("labels", "false", LABELS)]:
-        head = TEACHER.format(name=name, base_url=server.base_url, in_flight=IN_FLIGHT, stream=stream)
+        head = TEACHER.format(
+            name=name, base_url=server.base_url, in_flight=IN_FLIGHT, stream=stream, licence=LICENCE
+        )
         (folder / f"{name}.toml").write_text(head + rest)
 
 
@@ -181,15 +225,17 @@ def harvest_killed_and_resumed(limbeck, server, folder):
     harvest.kill()
     harvest.wait()
     kept = answered(store)
-    run(limbeck, folder, "run", "stories.toml", "--workdir", "stories", "--progress", "none")
+    out = run(limbeck, folder, "run", "stories.toml", "--workdir", "stories", "--progress", "none", "--json")
     lost = kept - answered(store)
     assert not lost, f"{len(lost)} answers were lost"
     attempts = dict(rows(store, "SELECT prompt_id, count(*) FROM attempts GROUP BY prompt_id"))
     again = [prompt for prompt in kept if attempts[prompt] != 1]
     assert not again, f"{len(again)} answers were asked for again"
-    more = server.asked() - PROMPTS
+    more = server.asked() - PROMPTS - MEASURED
     assert 0 <= more <= IN_FLIGHT, f"{more} questions more than there are"
+    report = json.loads(out)
     print(f"killed with {len(kept)} of {PROMPTS} answers kept; none lost, none asked again, {more} were in flight")
+    return report
 
 
 def check_answers(server, store):
@@ -199,7 +245,7 @@ def check_answers(server, store):
         "SELECT traces.id, prompts.input, traces.text, finish_reason, prompt_tokens, completion_tokens, "
         "mean_log_probability FROM traces JOIN prompts ON prompts.id = prompt_id ORDER BY prompts.input",
     )
-    assert len(answers) == PROMPTS == len({row[1] for row in answers})
+    assert len(answers) == PROMPTS + MEASURED == len({row[1] for row in answers})
     tokens = dict(rows(store, "SELECT trace_id, length(encoded) FROM token_log_probabilities"))
     means = []
     for trace, told, text, finish, read, written, mean in answers:
@@ -228,12 +274,12 @@ def check_answers(server, store):
         store,
         "SELECT provider, model, endpoint, request_id, answered_model, request_sha256, response_sha256 FROM receipts",
     )
-    assert len(receipts) == PROMPTS
+    assert len(receipts) == PROMPTS + MEASURED
     for provider, model, endpoint, request_id, answered_model, asked, said in receipts:
         assert (provider, model) == ("llamacpp", "smollm2"), (provider, model)
         assert endpoint.endswith("/v1/chat/completions"), endpoint
         assert request_id and answered_model and len(asked) == len(said) == 64, (request_id, answered_model)
-    assert len({row[6] for row in receipts}) == PROMPTS, "no two responses are the same bytes"
+    assert len({row[6] for row in receipts}) == len(receipts), "no two responses are the same bytes"
     print(f"{len(receipts)} receipts name the endpoint, the request, the model that answered and both digests")
 
 
@@ -247,7 +293,7 @@ def check_second_run(limbeck, server, folder):
 
 
 def check_labels(limbeck, server, folder):
-    run(limbeck, folder, "harvest", "labels.toml", "--workdir", "labels", "--progress", "none")
+    out = run(limbeck, folder, "run", "labels.toml", "--workdir", "labels", "--progress", "none", "--json")
     store = folder / "labels" / "limbeck.db"
     labels = rows(
         store,
@@ -257,21 +303,29 @@ def check_labels(limbeck, server, folder):
     assert len(labels) == len(MESSAGES), labels
     with_distribution = sum(row[2] for row in labels)
     assert with_distribution == sum(row[3] for row in labels) == len(MESSAGES), labels
-    print(f"{len(labels)} labels, each with its distribution and its tokens:")
-    for text, label, *_ in labels:
-        print(f"  {label}: {text}")
+    suite = json.loads(out)["evaluate"]["suites"][0]
+    teacher, student, agreement = suite["teacher"]["score"], suite["student"]["score"], suite["agreement"]["share"]
+    print(f"{len(labels)} labels, each with its distribution and its tokens; right: {teacher:.0%} of the teacher's, ", end="")
+    print(f"{student:.0%} of the student's, which agrees with the teacher in {agreement:.0%}")
+    assert suite["n"] == len(MESSAGES) and agreement >= LEAST_AGREEMENT, suite
 
 
-def check_student(limbeck, folder):
+def check_student(limbeck, folder, report):
     export = folder / "stories" / "export"
     files = sorted(path.name for path in export.iterdir())
     assert "model.safetensors" in files and any(name.endswith("-F16.gguf") for name in files), files
+    suite = report["evaluate"]["suites"][0]
+    student, untrained = suite["student"]["score"], suite["floors"][0]["score"]
+    # Those of the teacher's answers that were cut off are left out of it.
+    assert 0 < suite["n"] <= MEASURED and 0 < student < untrained, suite
+    curve = [point["train_loss"] for point in report["train"]["curve"]]
+    assert curve[-1] < 0.8 * curve[0], (curve[0], curve[-1])
     said = subprocess.run(
         [limbeck, "chat", folder / "stories" / "student"], input="fox, lamp\n", capture_output=True, text=True, check=True
     )
-    # So few texts make no writer: what matters is that it is loaded and comes to an end.
-    assert said.stdout.endswith("\n") and not said.stderr, said
-    print(f"a student was trained and exported ({', '.join(files)}); it says: {said.stdout.strip()[:100]!r}")
+    assert said.stdout.strip() and not said.stderr, said
+    print(f"a student was trained (loss {curve[0]:.2f} to {curve[-1]:.2f}), measured ({student:.2f} nats a byte, {untrained:.2f} before) and exported")
+    print(f"({', '.join(files)}); it says: {said.stdout.strip()[:100]!r}")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,10 @@ struct State {
     end: &'static str,
     /// How many batches it works on at a time; it rejects what is more.
     most: usize,
+    /// How often its list is asked for before it shows a batch.
+    unlisted: usize,
+    /// How many batches a page of its list holds.
+    page: usize,
     fates: Fates,
     faults: Faults,
     lines: Lines,
@@ -85,6 +89,8 @@ struct Batch {
     /// The name of each request and what it asks.
     requests: Vec<(String, Value)>,
     polled: usize,
+    /// How often the list was asked for since it was made.
+    lists: usize,
     cancelled: bool,
     /// There were too many others.
     crowded: bool,
@@ -100,6 +106,8 @@ impl BatchServer {
             polls: 0,
             end: "completed",
             most: usize::MAX,
+            unlisted: 0,
+            page: 100,
             fates: Box::new(|_| Fate::Answered),
             faults: Box::new(|_, _| None),
             lines: Box::new(|lines| lines),
@@ -149,6 +157,18 @@ impl BatchServer {
     /// How many batches it works on at a time; it rejects what is more.
     pub fn most(&self, most: usize) -> &Self {
         self.state().most = most;
+        self
+    }
+
+    /// How often its list is asked for before it shows a batch.
+    pub fn unlisted(&self, lists: usize) -> &Self {
+        self.state().unlisted = lists;
+        self
+    }
+
+    /// How many batches a page of its list holds.
+    pub fn page(&self, batches: usize) -> &Self {
+        self.state().page = batches;
         self
     }
 
@@ -244,10 +264,9 @@ impl BatchServer {
                 // Work goes on whether or not a batch is asked for by its name.
                 for batch in &mut state.batches {
                     batch.polled += 1;
+                    batch.lists += 1;
                 }
-                let all = (0..state.batches.len()).rev();
-                let all: Vec<Value> = all.map(|index| self.account(state, index)).collect();
-                json!({"data": all, "has_more": false})
+                self.list(state, &seen.head)
             }
             Route::Poll | Route::Cancel => {
                 let index = number(path).filter(|index| *index < state.batches.len());
@@ -272,6 +291,26 @@ impl BatchServer {
             Route::Other => return super::fault_server::error(404, &[], "not_found_error"),
         };
         response(200, &[], value.to_string().as_bytes())
+    }
+
+    /// A page of the batches that are listed, the newest first.
+    fn list(&self, state: &State, head: &str) -> Value {
+        let target = head.split(' ').nth(1).unwrap_or_default();
+        let query = target.split(['?', '&']).skip(1);
+        let after = query
+            .filter_map(|part| part.split_once('='))
+            .find(|(name, _)| matches!(*name, "after" | "after_id"));
+        let after: Option<usize> = after.and_then(|(_, id)| id.rsplit_once('_')?.1.parse().ok());
+        let listed = (0..after.unwrap_or(state.batches.len()))
+            .rev()
+            .filter(|index| state.batches[*index].lists > state.unlisted);
+        let listed: Vec<usize> = listed.collect();
+        let page = &listed[..listed.len().min(state.page)];
+        let page: Vec<Value> = page
+            .iter()
+            .map(|index| self.account(state, *index))
+            .collect();
+        json!({"has_more": listed.len() > page.len(), "data": page})
     }
 
     fn batch(&self, state: &State, told: &Value) -> Option<Batch> {
@@ -303,6 +342,7 @@ impl BatchServer {
             endpoint: told["endpoint"].clone(),
             requests,
             polled: 0,
+            lists: 0,
             cancelled: false,
             crowded: state
                 .batches

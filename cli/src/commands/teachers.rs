@@ -42,9 +42,9 @@ pub enum TeachersCommand {
         #[arg(long)]
         json: bool,
     },
-    /// List the batches that were handed over, or stop them
+    /// List the batches that were handed over, stop them, or decide on one whose fate is unknown
     #[command(
-        after_help = "Examples:\n  limbeck teachers batches --workdir runs/my-task\n  limbeck teachers batches recipe.toml --cancel all"
+        after_help = "Examples:\n  limbeck teachers batches --workdir runs/my-task\n  limbeck teachers batches recipe.toml --cancel all\n  limbeck teachers batches --workdir runs/my-task --send-again 3"
     )]
     Batches(BatchesArgs),
 }

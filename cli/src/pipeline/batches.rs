@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use limbeck_teacher::{
-    BatchNotice, BatchOptions, BatchReporters, BatchSummary, BatchWatcher, HarvestError,
-    HarvestPlan, HarvestReporter, HarvestSummary, harvest, harvest_in_batches,
+    BatchDoubt, BatchNotice, BatchOptions, BatchReporters, BatchSummary, BatchWatcher,
+    HarvestError, HarvestPlan, HarvestReporter, HarvestSummary, harvest, harvest_in_batches,
 };
 
 use super::Pipeline;
@@ -25,6 +25,10 @@ pub struct Left {
     pub batches: u64,
     /// Requests in them.
     pub open: u64,
+    /// Batches of which it is not known whether the service has them.
+    pub unknown_batches: u64,
+    /// Requests in them.
+    pub unknown: u64,
     /// Requests that nobody worked on, because their batch expired or was cancelled.
     pub unanswered: u64,
 }
@@ -38,6 +42,8 @@ impl Left {
     pub(super) fn add(&mut self, other: Self) {
         self.batches += other.batches;
         self.open += other.open;
+        self.unknown_batches += other.unknown_batches;
+        self.unknown += other.unknown;
         self.unanswered += other.unanswered;
     }
 }
@@ -45,8 +51,10 @@ impl Left {
 impl From<&BatchSummary> for Left {
     fn from(summary: &BatchSummary) -> Self {
         Self {
-            batches: summary.open_batches,
-            open: summary.open,
+            batches: summary.open_batches - summary.unknown_batches,
+            open: summary.open - summary.unknown,
+            unknown_batches: summary.unknown_batches,
+            unknown: summary.unknown,
             unanswered: summary.unanswered,
         }
     }
@@ -108,7 +116,11 @@ impl BatchWatcher for Watcher {
     fn notice(&self, notice: &BatchNotice) {
         let text = format!("{}: {}", self.teacher, in_words(notice));
         match notice {
-            BatchNotice::Lost { .. } | BatchNotice::NotTold { .. } => self.printer.warning(text),
+            BatchNotice::Lost { .. }
+            | BatchNotice::NotTold { .. }
+            | BatchNotice::Unknown { .. } => {
+                self.printer.warning(text);
+            }
             BatchNotice::Ended { odd_lines, .. } if *odd_lines > 0 => self.printer.warning(text),
             _ => self.printer.status(text),
         }
@@ -131,6 +143,15 @@ fn in_words(notice: &BatchNotice) -> String {
             text::grouped(*open)
         ),
         BatchNotice::Found { id } => format!("it is there as the batch `{id}`"),
+        BatchNotice::Unknown {
+            number,
+            requests,
+            doubt,
+        } => format!(
+            "the fate of the batch {number} of {} requests is unknown: {}",
+            text::grouped(*requests),
+            doubt_in_words(doubt)
+        ),
         BatchNotice::Lost { requests } => format!(
             "a batch of {} requests never arrived, and is handed over again",
             text::grouped(*requests)
@@ -187,19 +208,44 @@ fn in_words(notice: &BatchNotice) -> String {
     }
 }
 
+fn doubt_in_words(doubt: &BatchDoubt) -> String {
+    match doubt {
+        BatchDoubt::NotListed { left } => format!(
+            "the service does not list it; if that is still so in {}, it is handed over again",
+            text::duration(*left)
+        ),
+        BatchDoubt::ListNotWhole => {
+            "the service's list of batches cannot be seen whole, and what it does not show may be there"
+                .to_owned()
+        }
+        BatchDoubt::PerhapsThis { id } => {
+            format!("the batch `{id}` may be it, which shows when it has ended")
+        }
+        BatchDoubt::Untold { id } => {
+            format!("the batch `{id}` may be it, and its results do not tell")
+        }
+    }
+}
+
 /// What a run leaves, for a person.
 pub fn left_in_words(left: Left) -> String {
     let mut parts = Vec::new();
+    let batches = |count: u64| match count {
+        1 => "1 batch".to_owned(),
+        _ => format!("{} batches", text::grouped(count)),
+    };
     if left.open > 0 {
-        let batches = if left.batches == 1 {
-            "batch"
-        } else {
-            "batches"
-        };
         parts.push(format!(
-            "{} with the service in {} {batches}, which goes on with it; the same command collects the answers",
+            "{} with the service in {}, which goes on with it; the same command collects the answers",
             requests(left.open, "is", "are"),
-            text::grouped(left.batches)
+            batches(left.batches)
+        ));
+    }
+    if left.unknown > 0 {
+        parts.push(format!(
+            "{} in {} whose fate is unknown; the same command looks again, and `limbeck teachers batches` says how to decide",
+            requests(left.unknown, "is", "are"),
+            batches(left.unknown_batches)
         ));
     }
     if left.unanswered > 0 {
@@ -259,8 +305,15 @@ mod tests {
         let left = Left {
             batches: 1,
             open: 12,
-            unanswered: 0,
+            ..Left::default()
         };
+        let unknown = Left {
+            unknown_batches: 2,
+            unknown: 1,
+            ..Left::default()
+        };
+        expect!["1 request is in 2 batches whose fate is unknown; the same command looks again, and `limbeck teachers batches` says how to decide"]
+            .assert_eq(&left_in_words(unknown));
         let expired = Left {
             unanswered: 1,
             ..Left::default()

@@ -19,6 +19,9 @@ pub struct BatchSection {
     pub poll_s: f64,
     /// How long a run waits for its batches, in hours; what is open then is collected by the next run.
     pub wait_hours: f64,
+    /// How many hours after it was sent a batch of which no word came back is handed over again, if the service does
+    /// not list it then.
+    pub resend_after_hours: f64,
 }
 
 impl BatchSection {
@@ -28,6 +31,7 @@ impl BatchSection {
             size: self.size as usize,
             poll: Duration::from_secs_f64(self.poll_s),
             patience: Duration::from_secs_f64(self.wait_hours * 3600.0),
+            resend_after: Duration::from_secs_f64(self.resend_after_hours * 3600.0),
             ..BatchOptions::default()
         }
     }
@@ -40,6 +44,7 @@ impl Default for BatchSection {
             size: options.size as u32,
             poll_s: options.poll.as_secs_f64(),
             wait_hours: options.patience.as_secs_f64() / 3600.0,
+            resend_after_hours: options.resend_after.as_secs_f64() / 3600.0,
         }
     }
 }

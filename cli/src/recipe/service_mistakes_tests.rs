@@ -251,7 +251,7 @@ fn batches_that_cannot_be_are_shown() {
               |
             9 | batch = true
               |         ^^^^
-              = help: leave `batch` out; `anthropic` and `openai` take batches"#]],
+              = help: leave `batch` out; `anthropic`, `groq` and `openai` take batches"#]],
     );
     check_service(
         "provider = \"openai\"\nmodel = \"gpt-4o-mini\"\nlimits = { requests_per_minute = 600, spend_usd = 5.0 }",

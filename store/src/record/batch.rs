@@ -155,6 +155,11 @@ impl Batch {
         self.requests - (self.answered + self.failed + self.unanswered).min(self.requests)
     }
 
+    /// Whether the service may or may not have it: it was sent, and no word of it came back.
+    pub fn fate_is_unknown(&self) -> bool {
+        self.state == BatchState::Submitting && self.sent_at.is_some()
+    }
+
     /// What the answer to one of its requests is kept under.
     pub fn key(&self, request: &BatchRequest) -> TraceKey {
         TraceKey {

@@ -47,6 +47,10 @@ pub enum Reasoning {
     Medium,
     /// Much.
     High,
+    /// More than that.
+    Xhigh,
+    /// As much as it can.
+    Max,
     /// Up to this many tokens.
     Budget(u32),
 }
@@ -60,6 +64,8 @@ impl Reasoning {
             Self::Low => Some("low"),
             Self::Medium => Some("medium"),
             Self::High => Some("high"),
+            Self::Xhigh => Some("xhigh"),
+            Self::Max => Some("max"),
             Self::Budget(_) => None,
         }
     }

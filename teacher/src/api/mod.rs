@@ -34,8 +34,8 @@ use crate::{Ask, Asked, Teacher, TeacherIdentity};
 
 pub use answer::kept_answer;
 pub use batch::{
-    BatchNotice, BatchOptions, BatchReporters, BatchSummary, BatchWatcher, cancel_batch,
-    harvest_in_batches,
+    BatchDoubt, BatchNotice, BatchOptions, BatchReporters, BatchSummary, BatchWatcher,
+    cancel_batch, forget_batch, harvest_in_batches, poll_batch,
 };
 pub use key::{ApiKey, KeyError};
 pub use options::{

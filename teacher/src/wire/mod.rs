@@ -18,6 +18,7 @@
 mod answer;
 mod batch;
 mod choices;
+mod efforts;
 mod endpoint;
 mod failure;
 mod preset;

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::efforts::Efforts;
+
 /// How one service is spoken to.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Preset {
@@ -70,6 +72,8 @@ struct Abilities {
     most_temperature: Option<f32>,
     sampling: Option<SamplingAbility>,
     reasoning: Option<ReasoningAbility>,
+    efforts: Option<Efforts>,
+    thinks_by_itself: Option<bool>,
 }
 
 /// What some models of a service take.
@@ -95,6 +99,10 @@ pub(super) struct ModelProfile {
     pub(super) sampling: SamplingAbility,
     /// How it is asked to think.
     pub(super) reasoning: ReasoningAbility,
+    /// The efforts that it tells apart; `None` where that is for the service to say.
+    pub(super) efforts: Option<Efforts>,
+    /// Whether it thinks where it is not told how much.
+    pub(super) thinks_by_itself: bool,
 }
 
 /// What the answer's most tokens are called in a request.
@@ -141,6 +149,8 @@ pub(super) enum ReasoningAbility {
     Effort,
     /// An object `reasoning` with an effort or a budget.
     Openrouter,
+    /// An object `reasoning` that switches it on or off, and `reasoning_effort`.
+    Together,
     /// `thinking`, on or off, and `reasoning_effort`.
     Deepseek,
     /// A budget of tokens.
@@ -240,6 +250,11 @@ impl Preset {
             most_temperature: takes.iter().find_map(|t| t.most_temperature).unwrap_or(2.0),
             sampling: takes.iter().find_map(|t| t.sampling).unwrap_or_default(),
             reasoning: takes.iter().find_map(|t| t.reasoning).unwrap_or_default(),
+            efforts: takes.iter().find_map(|t| t.efforts),
+            thinks_by_itself: takes
+                .iter()
+                .find_map(|t| t.thinks_by_itself)
+                .unwrap_or(false),
         }
     }
 }

@@ -16,7 +16,12 @@ impl Checker<'_> {
                 .map(|name| format!("`{name}`"))
                 .collect();
             let message = format!("the provider `{}` is not asked in batches", preset.name);
-            let help = format!("leave `batch` out; {} take batches", known.join(" and "));
+            let listed = known.join(", ");
+            let listed = match listed.rsplit_once(", ") {
+                Some((others, last)) => format!("{others} and {last}"),
+                None => listed,
+            };
+            let help = format!("leave `batch` out; {listed} take batches");
             self.wrong_with_help(format!("{at}.batch"), message, help);
             return;
         };
@@ -31,6 +36,7 @@ impl Checker<'_> {
         for (key, value, most) in [
             ("poll_s", batch.poll_s, 3600.0),
             ("wait_hours", batch.wait_hours, 720.0),
+            ("resend_after_hours", batch.resend_after_hours, 8760.0),
         ] {
             let holds = value > 0.0 && value <= most;
             let expected = format!("more than 0 and at most {most}");

@@ -16,6 +16,9 @@ use crate::api::endpoint::Endpoint;
 use crate::api::question::LONGEST_WAIT;
 use crate::wire::{BatchCalls, Failure, FailureKind, WireRequest};
 
+/// What stands in the place of a key.
+const HIDDEN: &str = "[hidden]";
+
 /// The service of one teacher.
 #[derive(Clone, Copy)]
 pub(super) struct Service<'a> {
@@ -78,6 +81,7 @@ impl<'a> Service<'a> {
             perhaps_done: true,
         };
         let body = self.read(response, MOST_BYTES).await.map_err(done)?;
+        let body = self.without_key(body);
         serde_json::from_slice(&body).map_err(|error| {
             let message = format!("the response is not JSON ({error})");
             done(Failure::transport(FailureKind::Malformed, &message))
@@ -160,7 +164,7 @@ impl<'a> Service<'a> {
         let failure = Failure::read(preset, status, &headers, &body, Timestamp::now());
         Err(Failed {
             failure: self.tidy(failure),
-            perhaps_done: status >= 500,
+            perhaps_done: status >= 500 || matches!(status, 408 | 409 | 499),
         })
     }
 
@@ -183,6 +187,20 @@ impl<'a> Service<'a> {
             }
         }
         Ok(body)
+    }
+
+    /// What is told of a batch is kept and shown, so a key that it repeats is cut out first.
+    fn without_key(&self, body: Vec<u8>) -> Vec<u8> {
+        let Some(key) = &self.endpoint.key else {
+            return body;
+        };
+        let secret = key.secret().as_bytes();
+        let repeats = !secret.is_empty() && body.windows(secret.len()).any(|piece| piece == secret);
+        if repeats {
+            let text = String::from_utf8_lossy(&body);
+            return text.replace(key.secret(), HIDDEN).into_bytes();
+        }
+        body
     }
 
     fn tidy(&self, failure: Failure) -> Failure {

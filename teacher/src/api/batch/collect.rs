@@ -30,6 +30,8 @@ struct Reading {
     costs: Vec<(String, u64, u64)>,
     /// Some of the results are no longer at the service.
     gone: bool,
+    /// Some of the results broke off, and were not read to their end.
+    cut: bool,
 }
 
 /// Kinds and reasons of requests that nobody worked on, or of which nothing is known.
@@ -156,7 +158,10 @@ impl Road<'_> {
                 Ok(Some(line)) => line,
                 Ok(None) => return Ok(()),
                 // What came before it was cut off is whole.
-                Err(_) if last => return Ok(()),
+                Err(_) if last => {
+                    reading.cut = true;
+                    return Ok(());
+                }
                 Err(failure) => return Err(Cut::Failure(failure)),
             };
             let preset = service.teacher.options.preset;
@@ -166,7 +171,10 @@ impl Road<'_> {
                     let failure = Failure::transport(FailureKind::Malformed, &what);
                     return Err(Cut::Failure(failure));
                 }
-                Err(_) => reading.odd_here += 1,
+                Err(_) => {
+                    reading.cut |= line.is_cut;
+                    reading.odd_here += 1;
+                }
             }
             if reading.group.len() >= GROUP {
                 self.flush(reading).await?;
@@ -233,6 +241,8 @@ impl Road<'_> {
         for request in missing {
             let most = request.most_nano_usd;
             let ended_early = match end {
+                // It may be in what could not be read.
+                _ if reading.gone || reading.cut => None,
                 RemoteEnd::Expired => Some(EXPIRED),
                 RemoteEnd::Cancelled => Some(CANCELLED),
                 RemoteEnd::Completed | RemoteEnd::Rejected { .. } => None,
@@ -285,6 +295,7 @@ impl Reading {
             group: BatchResults::default(),
             costs: Vec::new(),
             gone: false,
+            cut: false,
         }
     }
 

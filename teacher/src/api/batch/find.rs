@@ -2,23 +2,26 @@
 //!
 //! `OpenAI`'s service keeps our marker with a batch, so it is found by that. Anthropic's keeps nothing of ours but the
 //! names of the requests, which it tells only with the results. There, a batch may be ours if it was made at about that
-//! time and holds as many requests; whether it is, its first result says. As long as one that may be ours is worked on,
-//! nothing is sent again.
+//! time and holds as many requests; whether it is, its first result says.
+//!
+//! A batch that was paid for must not be sent again. So one that is looked for counts as never arrived only when the
+//! service's list was seen whole, without it and without one that may be it, and long enough after it was sent. Until
+//! then its fate is unknown, and a person can decide.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use limbeck_store::Batch;
 
-use super::BatchNotice;
 use super::lines::Lines;
 use super::road::Road;
+use super::{BatchDoubt, BatchNotice};
 use crate::wire::{Dialect, RemoteBatch, RemoteList, RemotePhase, ResultLine};
 use crate::{AskError, HarvestError};
 
-/// What clocks may differ by.
-const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
-/// A service may take so long until it shows a batch that it was sent.
+/// What clocks may differ by, time zones that were mistaken included.
+const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
+/// A service may take so long until it tells of a batch whose name it has told.
 const LONGEST_DOUBT: Duration = Duration::from_mins(1);
 /// Pages of batches that are looked through: ten thousand batches.
 const MOST_PAGES: usize = 100;
@@ -26,36 +29,45 @@ const MOST_PAGES: usize = 100;
 /// Where a batch is.
 enum Whereabouts {
     At(String),
-    Nowhere,
-    /// One that may be it is still worked on.
-    Unclear,
+    /// All that the service lists was seen, and neither it nor one that may be it is there.
+    NotListed,
+    Unclear(BatchDoubt),
+}
+
+/// Whether a batch of the service's is ours.
+enum Likeness {
+    Ours,
+    Another,
+    Perhaps(BatchDoubt),
 }
 
 impl Road<'_> {
-    /// Looks for a batch at the service. Where it is there, its name is known from now on; where it is not, and should
+    /// Looks for a batch at the service. Where it is there, its name is known from now on; where it is not, and must
     /// have been by now, it has ended, and its questions can be handed over again.
     pub(super) async fn find(&mut self, index: usize) -> Result<(), HarvestError> {
         let batch = self.open[index].clone();
         let sent = batch.sent_at.as_deref().and_then(|time| time.parse().ok());
         let sent: Timestamp = sent.unwrap_or_else(Timestamp::now);
+        // Before the list is asked for: what it does not show arrived later than this, if at all.
+        let waited = self.since(batch.sent_at.as_deref());
         let known = self.known_names().await?;
         let whereabouts = match self.look_for(&batch, sent, &known).await {
             Ok(whereabouts) => whereabouts,
             Err(error) => return self.not_told(None, error),
         };
         match whereabouts {
-            Whereabouts::Unclear => Ok(()),
             Whereabouts::At(id) => {
                 self.store.batch_is_submitted(batch.number, &id).await?;
                 self.lost = 0;
                 self.notice(&BatchNotice::Found { id });
                 self.refresh(index).await?;
-                Ok(())
             }
-            Whereabouts::Nowhere => {
-                if !self.is_past_doubt(batch.sent_at.as_deref()) {
-                    return Ok(());
-                }
+            Whereabouts::Unclear(doubt) => self.doubt(&batch, doubt),
+            Whereabouts::NotListed if waited < self.options.resend_after => {
+                let left = self.options.resend_after.saturating_sub(waited);
+                self.doubt(&batch, BatchDoubt::NotListed { left });
+            }
+            Whereabouts::NotListed => {
                 self.forget(batch.number).await?;
                 self.refresh(index).await?;
                 self.notice(&BatchNotice::Lost {
@@ -66,18 +78,43 @@ impl Road<'_> {
                 if self.lost >= self.service.teacher.options.retry.attempts {
                     return Err(self.teacher_error(never_taken(self.lost)));
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 
-    /// Whether what was told to the service at `time` should be known there by now.
+    /// Tells why it is not known where a batch is, unless that was told before.
+    fn doubt(&mut self, batch: &Batch, doubt: BatchDoubt) {
+        let same = |told: &BatchDoubt| {
+            *told == doubt
+                || matches!(
+                    (told, &doubt),
+                    (BatchDoubt::NotListed { .. }, BatchDoubt::NotListed { .. })
+                )
+        };
+        if self.doubts.get(&batch.number).is_some_and(same) {
+            return;
+        }
+        self.notice(&BatchNotice::Unknown {
+            number: batch.number,
+            requests: batch.requests,
+            doubt: doubt.clone(),
+        });
+        self.doubts.insert(batch.number, doubt);
+    }
+
+    /// Whether a batch whose name the service told at `time` should be known everywhere there by now.
     pub(super) fn is_past_doubt(&self, time: Option<&str>) -> bool {
+        self.since(time) >= self.options.poll.min(LONGEST_DOUBT)
+    }
+
+    /// How long ago `time` was.
+    fn since(&self, time: Option<&str>) -> Duration {
         let time: Option<Timestamp> = time.and_then(|time| time.parse().ok());
         let since = time.map(|time| Timestamp::now().duration_since(time));
         let since = since.and_then(|since| Duration::try_from(since).ok());
-        // By a clock that was set back it was told in the future; then it counts from the start of this run.
-        since.unwrap_or_else(|| self.begun.elapsed()) >= self.options.poll.min(LONGEST_DOUBT)
+        // By a clock that was set back it is in the future; then it counts from the start of this run.
+        since.unwrap_or_else(|| self.begun.elapsed())
     }
 
     /// The names of all batches of which it is known whose they are.
@@ -95,51 +132,74 @@ impl Road<'_> {
         sent: Timestamp,
         known: &[String],
     ) -> Result<Whereabouts, AskError> {
-        let options = &self.service.teacher.options;
+        let preset = self.service.teacher.options.preset;
         let mut after = None;
-        let mut unclear = false;
+        let mut perhaps = None;
+        let mut unreadable = false;
         for _ in 0..MOST_PAGES {
             let request = self.service.calls().list(after.as_deref());
             let value = self.service.call(&request, self.cancel).await?;
-            let list = RemoteList::read(options.preset, &value)
+            let list = RemoteList::read(preset, &value)
                 .map_err(|failure| self.service.give_up(failure, 1))?;
-            let mut too_old = false;
+            let mut oldest = None;
             for remote in &list.batches {
-                let age = remote.created.map(|created| sent.duration_since(created));
-                if age.is_some_and(|age| age > CLOCKS) {
-                    too_old = true;
-                    continue;
-                }
-                if options.preset.dialect == Dialect::Openai {
-                    if remote.marker.as_deref() == Some(&batch.marker) {
-                        return Ok(Whereabouts::At(remote.id.clone()));
-                    }
-                    continue;
-                }
-                let as_many = remote.total == Some(batch.requests);
-                if !as_many || known.contains(&remote.id) {
-                    continue;
-                }
-                if remote.phase == RemotePhase::Running {
-                    unclear = true;
-                } else if self.is_ours(batch, remote).await? {
-                    return Ok(Whereabouts::At(remote.id.clone()));
+                oldest = remote.created;
+                match self.compare(batch, sent, known, remote).await? {
+                    Likeness::Ours => return Ok(Whereabouts::At(remote.id.clone())),
+                    Likeness::Another => {}
+                    Likeness::Perhaps(doubt) => perhaps = Some(doubt),
                 }
             }
-            after = list.next;
-            if after.is_none() || too_old {
+            unreadable |= list.unreadable > 0;
+            // What follows was made long before ours was sent.
+            let is_old = oldest.is_some_and(|oldest| is_before(oldest, sent));
+            if list.is_last || is_old {
+                return Ok(match perhaps {
+                    Some(doubt) => Whereabouts::Unclear(doubt),
+                    None if unreadable => Whereabouts::Unclear(BatchDoubt::ListNotWhole),
+                    None => Whereabouts::NotListed,
+                });
+            }
+            if list.next.is_none() || list.next == after {
                 break;
             }
+            after = list.next;
         }
-        Ok(if unclear {
-            Whereabouts::Unclear
-        } else {
-            Whereabouts::Nowhere
+        let doubt = perhaps.unwrap_or(BatchDoubt::ListNotWhole);
+        Ok(Whereabouts::Unclear(doubt))
+    }
+
+    async fn compare(
+        &self,
+        batch: &Batch,
+        sent: Timestamp,
+        known: &[String],
+        remote: &RemoteBatch,
+    ) -> Result<Likeness, AskError> {
+        if self.service.teacher.options.preset.dialect == Dialect::Openai {
+            return Ok(if remote.marker.as_deref() == Some(&batch.marker) {
+                Likeness::Ours
+            } else {
+                Likeness::Another
+            });
+        }
+        let too_old = remote.created.is_some_and(|made| is_before(made, sent));
+        if too_old || remote.total != Some(batch.requests) || known.contains(&remote.id) {
+            return Ok(Likeness::Another);
+        }
+        let id = remote.id.clone();
+        if remote.phase == RemotePhase::Running {
+            return Ok(Likeness::Perhaps(BatchDoubt::PerhapsThis { id }));
+        }
+        Ok(match self.is_ours(batch, remote).await? {
+            Some(true) => Likeness::Ours,
+            Some(false) => Likeness::Another,
+            None => Likeness::Perhaps(BatchDoubt::Untold { id }),
         })
     }
 
-    /// Whether the first result of a batch is of a request of ours.
-    async fn is_ours(&self, batch: &Batch, remote: &RemoteBatch) -> Result<bool, AskError> {
+    /// Whether the first result of a batch is of a request of ours; `None` where its results do not tell.
+    async fn is_ours(&self, batch: &Batch, remote: &RemoteBatch) -> Result<Option<bool>, AskError> {
         let requests = self.store.batch_requests(batch.number).await;
         let requests = requests.map_err(|error| AskError::Other {
             kind: "store".to_owned(),
@@ -156,11 +216,16 @@ impl Road<'_> {
             let Some(line) = line else { continue };
             if let Ok(read) = ResultLine::read(preset, &line.bytes, Timestamp::now()) {
                 let ours = |id: &str| requests.iter().any(|request| request.trace_id == id);
-                return Ok(ours(&read.custom_id));
+                return Ok(Some(ours(&read.custom_id)));
             }
         }
-        Ok(false)
+        Ok(None)
     }
+}
+
+/// Whether a batch that was made at `made`, by the service's clock, was made before `sent`, by ours.
+fn is_before(made: Timestamp, sent: Timestamp) -> bool {
+    sent.duration_since(made) > CLOCKS
 }
 
 fn never_taken(times: u32) -> AskError {

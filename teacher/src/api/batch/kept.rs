@@ -112,28 +112,7 @@ impl Road<'_> {
         status: AttemptStatus,
         http_status: Option<u16>,
     ) -> Attempt {
-        let key: TraceKey = batch.key(request);
-        let began = batch.submitted_at.as_ref().unwrap_or(&batch.created_at);
-        // Nothing tells how long the teacher itself took, so it counts until the answer was here.
-        let took = began
-            .parse::<Timestamp>()
-            .map(|began| Timestamp::now().duration_since(began).as_millis());
-        Attempt {
-            prompt_id: key.prompt_id,
-            trace_id: request.trace_id.clone(),
-            teacher: Some(key.teacher),
-            started_at: began.clone(),
-            waited_ms: 0,
-            latency_ms: took.map_or(0, |took| u64::try_from(took).unwrap_or(0)),
-            status,
-            call: Some(Box::new(Call {
-                endpoint: batch.endpoint.clone(),
-                key_alias: batch.key_alias.clone(),
-                http_status,
-                cost_nano_usd: self.priced(0),
-                ..Call::default()
-            })),
-        }
+        try_at(batch, request, status, http_status, self.priced(0))
     }
 
     /// What tokens cost in a batch; the most that they may where their number is not told.
@@ -151,5 +130,37 @@ impl Road<'_> {
     /// `None` where no price is known.
     pub(super) fn priced(&self, cost: NanoUsd) -> Option<NanoUsd> {
         self.service.teacher.options.batch_price.map(|_| cost)
+    }
+}
+
+/// What a request of a batch came to.
+pub(super) fn try_at(
+    batch: &Batch,
+    request: &BatchRequest,
+    status: AttemptStatus,
+    http_status: Option<u16>,
+    cost_nano_usd: Option<NanoUsd>,
+) -> Attempt {
+    let key: TraceKey = batch.key(request);
+    let began = batch.submitted_at.as_ref().unwrap_or(&batch.created_at);
+    // Nothing tells how long the teacher itself took, so it counts until the answer was here.
+    let took = began
+        .parse::<Timestamp>()
+        .map(|began| Timestamp::now().duration_since(began).as_millis());
+    Attempt {
+        prompt_id: key.prompt_id,
+        trace_id: request.trace_id.clone(),
+        teacher: Some(key.teacher),
+        started_at: began.clone(),
+        waited_ms: 0,
+        latency_ms: took.map_or(0, |took| u64::try_from(took).unwrap_or(0)),
+        status,
+        call: Some(Box::new(Call {
+            endpoint: batch.endpoint.clone(),
+            key_alias: batch.key_alias.clone(),
+            http_status,
+            cost_nano_usd,
+            ..Call::default()
+        })),
     }
 }

@@ -5,6 +5,7 @@
 //! - [`submit`]: what has no answer is written down, kept, and handed over
 //! - [`find`]: a batch whose name never arrived is looked for at the service
 //! - [`collect`]: its results are read and kept, [`lines`]: piece by piece, [`kept`]: as what
+//! - [`decide`]: what a person asks of a batch
 //! - [`road`]: all of it, from what is open to what is done
 //!
 //! A batch is in the store before it is sent. Whatever ends the process, the next one finds there what is at the
@@ -13,6 +14,7 @@
 
 mod call;
 mod collect;
+mod decide;
 mod find;
 mod kept;
 mod lines;
@@ -22,10 +24,11 @@ mod submit;
 use std::sync::Arc;
 use std::time::Duration;
 
-use limbeck_store::{Batch, Store};
+use limbeck_store::Store;
 use tokio_util::sync::CancellationToken;
 
 use self::call::Service;
+pub use self::decide::{cancel_batch, forget_batch, poll_batch};
 use self::road::Road;
 use super::ApiTeacher;
 use crate::{AskError, HarvestError, HarvestPlan, HarvestReporter, HarvestSummary};
@@ -39,6 +42,9 @@ pub struct BatchOptions {
     pub poll: Duration,
     /// How long to wait for all of them; what is open then stays open, for the next run.
     pub patience: Duration,
+    /// How long after it was sent a batch of which no word came back must be missing from the service's list until it
+    /// counts as never arrived, and its questions are handed over again.
+    pub resend_after: Duration,
     /// Whether to wait at all: without it the service is asked once.
     pub wait: bool,
     /// Whether new batches are handed over. Without it, only those that are open are collected.
@@ -51,6 +57,7 @@ impl Default for BatchOptions {
             size: 5000,
             poll: Duration::from_mins(1),
             patience: Duration::from_hours(26),
+            resend_after: Duration::from_hours(6),
             wait: true,
             submit: true,
         }
@@ -66,6 +73,10 @@ pub struct BatchSummary {
     pub open_batches: u64,
     /// Requests in them.
     pub open: u64,
+    /// Open batches of which it is not known whether the service has them.
+    pub unknown_batches: u64,
+    /// Requests in these.
+    pub unknown: u64,
     /// Requests that nobody worked on, because their batch expired or was cancelled: the next run asks them again.
     pub unanswered: u64,
 }
@@ -98,6 +109,15 @@ pub enum BatchNotice {
     Found {
         /// The service's name for it.
         id: String,
+    },
+    /// It is not known whether the service has a batch that it was sent; it is looked for again.
+    Unknown {
+        /// Its number in the store.
+        number: i64,
+        /// Requests in it.
+        requests: u64,
+        /// Why.
+        doubt: BatchDoubt,
     },
     /// A batch that was to be handed over is not at the service; its questions are asked again.
     Lost {
@@ -139,6 +159,28 @@ pub enum BatchNotice {
         id: Option<String>,
         /// Why.
         why: String,
+    },
+}
+
+/// Why it is not known whether the service has a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BatchDoubt {
+    /// The service does not list it. If that is still so then, it counts as never arrived.
+    NotListed {
+        /// How long until then.
+        left: Duration,
+    },
+    /// The service's list could not be seen whole, so that what is not in it may be there nevertheless.
+    ListNotWhole,
+    /// This batch may be it, which shows when it has ended.
+    PerhapsThis {
+        /// The service's name for it.
+        id: String,
+    },
+    /// This batch may be it, and its results do not tell.
+    Untold {
+        /// The service's name for it.
+        id: String,
     },
 }
 
@@ -196,33 +238,4 @@ pub async fn harvest_in_batches(
         ..summary.harvest
     });
     ended.map(|()| summary)
-}
-
-/// Asks the service of `teacher` to stop `batch`. What was answered until then is collected by the next harvest.
-///
-/// Returns what the service says of it then.
-///
-/// # Errors
-/// [`AskError`]; of kind `not-found` where the service has no such batch.
-pub async fn cancel_batch(
-    teacher: &ApiTeacher,
-    batch: &Batch,
-    cancel: &CancellationToken,
-) -> Result<String, AskError> {
-    let not_known = || AskError::Other {
-        kind: "not-submitted".to_owned(),
-        message: format!(
-            "it is not known whether the service has the batch `{}`; a harvest finds it out",
-            batch.marker
-        ),
-        fatal: false,
-    };
-    let id = batch.remote_id.as_deref().ok_or_else(not_known)?;
-    let service = Service::of(teacher).ok_or_else(not_known)?;
-    let value = service.call(&service.calls().cancel(id), cancel).await?;
-    let preset = teacher.options.preset;
-    let remote = crate::wire::RemoteBatch::read(preset, &value);
-    remote
-        .map(|remote| remote.state)
-        .map_err(|failure| service.give_up(failure, 1))
 }

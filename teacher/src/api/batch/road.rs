@@ -1,13 +1,13 @@
 //! From what is open to what is done.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use limbeck_store::{Batch, BatchOutcome, BatchResults, BatchState, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::call::Service;
-use super::{BatchNotice, BatchOptions, BatchReporters, BatchSummary};
+use super::{BatchDoubt, BatchNotice, BatchOptions, BatchReporters, BatchSummary};
 use crate::harvest::pending::{Pending, Question};
 use crate::wire::{RemoteBatch, RemoteEnd, RemotePhase};
 use crate::{AskError, HarvestError, HarvestPlan, HarvestSummary};
@@ -32,6 +32,8 @@ pub(super) struct Road<'a> {
     pub(super) look_again: bool,
     /// Batches in a row that the service was sent and never had.
     pub(super) lost: u32,
+    /// Why it is not known where a batch is, as it was told last, by its number.
+    pub(super) doubts: HashMap<i64, BatchDoubt>,
     /// Trace ids of what nobody worked on and was not handed over again since.
     pub(super) unanswered: HashSet<String>,
     pub(super) summary: HarvestSummary,
@@ -60,6 +62,7 @@ impl<'a> Road<'a> {
             freed: false,
             look_again: false,
             lost: 0,
+            doubts: HashMap::new(),
             unanswered: HashSet::new(),
             summary: HarvestSummary {
                 prompts: 0,
@@ -78,7 +81,10 @@ impl<'a> Road<'a> {
     }
 
     pub(super) fn summary(&self) -> BatchSummary {
+        let unknown = || self.open.iter().filter(|batch| batch.fate_is_unknown());
         BatchSummary {
+            unknown_batches: unknown().count() as u64,
+            unknown: unknown().map(Batch::open).sum(),
             harvest: HarvestSummary {
                 seconds: self.begun.elapsed().as_secs_f64(),
                 ..self.summary

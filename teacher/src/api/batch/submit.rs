@@ -237,10 +237,10 @@ impl Road<'_> {
             }
         };
         let create = calls.create(body, file.as_deref(), marker);
-        // From here on it may be at the service.
-        self.store.batch_is_sent(number).await?;
         let mut failures = 0;
         loop {
+            // From here on it may be at the service.
+            self.store.batch_is_sent(number).await?;
             let Failed {
                 failure,
                 perhaps_done,

@@ -4,7 +4,8 @@
 //! - [`remote`]: what it says of a batch
 //! - [`line`]: what it says of one request
 //!
-//! The references: platform.openai.com/docs/api-reference/batch and docs.claude.com/en/api/creating-message-batches.
+//! The references: platform.openai.com/docs/api-reference/batch, docs.claude.com/en/api/creating-message-batches and
+//! console.groq.com/docs/batch.
 
 mod line;
 mod remote;

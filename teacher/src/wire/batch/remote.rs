@@ -61,7 +61,11 @@ pub enum RemoteEnd {
 pub struct RemoteList {
     /// The newest first.
     pub batches: Vec<RemoteBatch>,
-    /// What [`BatchCalls::list`](super::BatchCalls::list) takes for the next page, if there is one.
+    /// Entries that are no account of a batch.
+    pub unreadable: usize,
+    /// Whether the service says that no page follows; where it does not say, one may.
+    pub is_last: bool,
+    /// What [`BatchCalls::list`](super::BatchCalls::list) takes for the next page, if there may be one.
     pub next: Option<String>,
 }
 
@@ -81,21 +85,24 @@ impl RemoteBatch {
 }
 
 impl RemoteList {
-    /// Reads a page of a list. What in it is no batch is passed over.
+    /// Reads a page of a list. What in it is no batch is counted and passed over.
     ///
     /// # Errors
     /// A [`Failure`] where it is no list.
     pub fn read(preset: &Preset, value: &Value) -> Result<Self, Failure> {
         let data = value.get("data").and_then(Value::as_array);
         let data = data.ok_or_else(|| malformed("the list of batches has no `data`"))?;
-        let more = value.get("has_more").and_then(Value::as_bool) == Some(true);
+        let more = value.get("has_more").and_then(Value::as_bool);
         let last = name(value, "last_id").or_else(|| name(data.last()?, "id"));
+        let batches: Vec<RemoteBatch> = data
+            .iter()
+            .filter_map(|batch| RemoteBatch::read(preset, batch).ok())
+            .collect();
         Ok(Self {
-            batches: data
-                .iter()
-                .filter_map(|batch| RemoteBatch::read(preset, batch).ok())
-                .collect(),
-            next: last.filter(|_| more),
+            unreadable: data.len() - batches.len(),
+            batches,
+            is_last: more == Some(false),
+            next: last.filter(|_| more == Some(true)),
         })
     }
 }

@@ -37,13 +37,16 @@ pub(super) fn write(checked: &Checked<'_>, stream: bool) -> Written {
         let format = json!({"type": "json_schema", "schema": schema});
         output.insert("format".to_owned(), format);
     }
-    // Nothing is thought unless it is asked for, and newer models refuse to be told not to.
-    if let Some(reasoning) = parameters
-        .reasoning
-        .filter(|reasoning| thinks(Some(*reasoning)))
-    {
-        check_turns(checked, &turns)?;
-        set("thinking", thinking(checked, reasoning, &mut output)?);
+    match parameters.reasoning {
+        Some(reasoning) if thinks(Some(reasoning)) => {
+            check_turns(checked, &turns)?;
+            set("thinking", thinking(checked, reasoning, &mut output)?);
+        }
+        // Some of the newer models think unless they are told not to; the older ones think only if they are told to.
+        Some(_) if checked.profile.reasoning == ReasoningAbility::Adaptive => {
+            set("thinking", json!({"type": "disabled"}));
+        }
+        _ => {}
     }
     if !output.is_empty() {
         set("output_config", Value::Object(output));
@@ -74,15 +77,11 @@ fn thinking(
 ) -> Result<Value, RequestError> {
     match (checked.profile.reasoning, reasoning) {
         (ReasoningAbility::Adaptive, Reasoning::Budget(_)) => {
-            let hint = "set `reasoning` to low, medium or high";
-            Err(checked.unsupported("a budget of `reasoning`", hint))
+            let hint = format!("set `reasoning` to {}", checked.efforts());
+            Err(checked.unsupported("a budget of `reasoning`", &hint))
         }
         (ReasoningAbility::Adaptive, effort) => {
-            let effort = match effort {
-                Reasoning::Minimal => Some("low"),
-                effort => effort.effort(),
-            };
-            output.insert("effort".to_owned(), json!(effort));
+            output.insert("effort".to_owned(), json!(effort.effort()));
             // What is thought is paid for, and told only if it is asked for.
             Ok(json!({"type": "adaptive", "display": "summarized"}))
         }

@@ -5,6 +5,7 @@ use limbeck_store::{PromptBody, Reasoning, SamplingParameters};
 use super::{RequestError, schema, thinks};
 use crate::Ask;
 use crate::wire::Preset;
+use crate::wire::efforts::Efforts;
 use crate::wire::preset::{ModelProfile, ReasoningAbility, SamplingAbility};
 
 /// Tokens beside the choice itself that its answer may take: what ends it, and quotes or a full stop.
@@ -13,7 +14,7 @@ const AROUND_A_CHOICE: usize = 8;
 /// The fewest tokens that services allow to be asked for.
 const LEAST_TOKENS: usize = 16;
 
-/// Tokens of thinking that an answer with a choice may take where thinking is asked for without a budget.
+/// Tokens of thinking that an answer with a choice may take where there is thinking without a budget.
 const THINKING_ABOUT_A_CHOICE: u32 = 4096;
 
 /// A question whose settings the model takes.
@@ -47,7 +48,7 @@ impl<'a> Checked<'a> {
             model,
             ask,
             profile,
-            max_tokens: max_tokens(parameters),
+            max_tokens: max_tokens(parameters, profile.thinks_by_itself),
             temperature: Some(parameters.temperature).filter(|value| differs_from_1(*value)),
             top_p: Some(parameters.top_p).filter(|value| differs_from_1(*value)),
             top_logprobs: (parameters.top_logprobs > 0).then_some(parameters.top_logprobs),
@@ -79,6 +80,16 @@ impl<'a> Checked<'a> {
         if parameters.reasoning.is_some() && self.profile.reasoning == ReasoningAbility::None {
             return Err(self.unsupported("`reasoning`", "leave `reasoning` out"));
         }
+        if let (Some(reasoning), Some(efforts)) = (parameters.reasoning, self.profile.efforts)
+            && !matches!(reasoning, Reasoning::Budget(1..))
+            && !efforts.take(reasoning)
+        {
+            let what = match reasoning.effort() {
+                Some("none") | None => "`reasoning` off".to_owned(),
+                Some(effort) => format!("`reasoning` {effort}"),
+            };
+            return Err(self.unsupported(&what, &format!("set it to {}", efforts.names())));
+        }
         if matches!(self.ask.prompt.body, PromptBody::Completion { .. }) && !self.preset.completions
         {
             return Err(self.no_completions());
@@ -91,7 +102,10 @@ impl<'a> Checked<'a> {
         let choosing = !self.ask.parameters.choices.is_empty();
         let free = match self.profile.sampling {
             SamplingAbility::Always => true,
-            SamplingAbility::WithoutReasoning => !thinks(self.ask.parameters.reasoning),
+            SamplingAbility::WithoutReasoning => match self.ask.parameters.reasoning {
+                None => !self.profile.thinks_by_itself,
+                reasoning => !thinks(reasoning),
+            },
             SamplingAbility::OneOfTwo => {
                 if self.temperature.is_some() && self.top_p.is_some() {
                     let what = "`temperature` and `top_p` together";
@@ -109,10 +123,15 @@ impl<'a> Checked<'a> {
         }
         match (self.temperature, self.top_p) {
             (None, None) => Ok(()),
-            _ => Err(self.unsupported(
-                "`temperature` or `top_p`",
-                "set `temperature = 1` and `top_p = 1`",
-            )),
+            _ => {
+                let hint = match self.profile.sampling {
+                    SamplingAbility::WithoutReasoning => {
+                        "set `reasoning = \"off\"`, or `temperature = 1` and `top_p = 1`"
+                    }
+                    _ => "set `temperature = 1` and `top_p = 1`",
+                };
+                Err(self.unsupported("`temperature` or `top_p`", hint))
+            }
         }
     }
 
@@ -144,6 +163,12 @@ impl<'a> Checked<'a> {
             model: self.model.to_owned(),
             hint: hint.to_owned(),
         }
+    }
+
+    /// The efforts of thinking that a recipe can name.
+    pub(super) fn efforts(&self) -> String {
+        let efforts = self.profile.efforts;
+        efforts.map_or_else(|| "low, medium or high".to_owned(), Efforts::names)
     }
 
     pub(super) fn no_completions(&self) -> RequestError {
@@ -217,7 +242,7 @@ fn check_body(body: &PromptBody) -> Result<(), RequestError> {
 }
 
 /// The most tokens to ask for. A choice takes no more tokens than it has bytes.
-fn max_tokens(parameters: &SamplingParameters) -> u32 {
+fn max_tokens(parameters: &SamplingParameters, thinks_by_itself: bool) -> u32 {
     if parameters.max_tokens > 0 || parameters.choices.is_empty() {
         return parameters.max_tokens;
     }
@@ -231,6 +256,7 @@ fn max_tokens(parameters: &SamplingParameters) -> u32 {
     match parameters.reasoning {
         Some(Reasoning::Budget(budget)) => choice.saturating_add(budget),
         reasoning if thinks(reasoning) => choice.saturating_add(THINKING_ABOUT_A_CHOICE),
+        None if thinks_by_itself => choice.saturating_add(THINKING_ABOUT_A_CHOICE),
         _ => choice,
     }
 }

@@ -73,11 +73,10 @@ fn generation(checked: &Checked<'_>) -> Result<Map<String, Value>, RequestError>
 /// What is thought is asked for as well: otherwise it is paid for and not told.
 fn thinking(checked: &Checked<'_>, reasoning: Reasoning) -> Result<Value, RequestError> {
     match (checked.profile.reasoning, reasoning) {
-        (ReasoningAbility::Level, Reasoning::Off | Reasoning::Budget(_)) => Err(checked
-            .unsupported(
-                "`reasoning` as a budget or off",
-                "set `reasoning` to low or high",
-            )),
+        (ReasoningAbility::Level, Reasoning::Off | Reasoning::Budget(_)) => {
+            let hint = format!("set `reasoning` to {}", checked.efforts());
+            Err(checked.unsupported("`reasoning` as a budget or off", &hint))
+        }
         (ReasoningAbility::Level, effort) => Ok(json!({
             "thinkingLevel": effort.effort(),
             "includeThoughts": true,

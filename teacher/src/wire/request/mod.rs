@@ -11,6 +11,8 @@ mod anthropic;
 mod checks;
 mod gemini;
 mod openai;
+#[cfg(test)]
+mod reasoning_tests;
 mod schema;
 #[cfg(test)]
 mod tests;

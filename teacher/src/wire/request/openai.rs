@@ -97,6 +97,11 @@ fn write_reasoning(
     body: &mut Map<String, Value>,
 ) -> Result<(), RequestError> {
     let mut set = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));
+    // A budget of nothing is none at all.
+    let reasoning = match reasoning {
+        Reasoning::Budget(0) => Reasoning::Off,
+        reasoning => reasoning,
+    };
     match (checked.profile.reasoning, reasoning) {
         (ReasoningAbility::Openrouter, Reasoning::Budget(tokens)) => {
             set("reasoning", json!({"max_tokens": tokens}));
@@ -105,8 +110,15 @@ fn write_reasoning(
             set("reasoning", json!({"effort": effort.effort()}));
         }
         (_, Reasoning::Budget(_)) => {
-            let hint = "set `reasoning` to off, minimal, low, medium or high";
-            return Err(checked.unsupported("a budget of `reasoning`", hint));
+            let hint = format!("set `reasoning` to {}", checked.efforts());
+            return Err(checked.unsupported("a budget of `reasoning`", &hint));
+        }
+        (ReasoningAbility::Together, effort) => {
+            let on = thinks(Some(effort));
+            set("reasoning", json!({"enabled": on}));
+            if on {
+                set("reasoning_effort", json!(effort.effort()));
+            }
         }
         (ReasoningAbility::Deepseek, effort) => {
             let on = thinks(Some(effort));

@@ -91,6 +91,77 @@ async fn a_batch_that_was_taken_without_a_word_is_found_and_not_handed_over_agai
 }
 
 #[tokio::test]
+async fn a_batch_that_is_listed_late_or_on_a_later_page_is_found() {
+    for dialect in BOTH {
+        for (late, page) in [(10, 100), (0, 1)] {
+            let mut bench = Bench::new(dialect).await;
+            bench.options.resend_after = Duration::from_mins(1);
+            bench.service.unlisted(late).page(page);
+            bench.service.faults(|route, count| {
+                let lost = || Fault::After(vec![Step::Reset]);
+                (route == Route::Create && count == 0).then(lost)
+            });
+            bench.run(25).await.unwrap();
+            bench.assert_taken(25, 1);
+            bench.found().await.assert_all_answered(25);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_unknown_fate_keeps_its_questions_and_its_money() {
+    for dialect in BOTH {
+        let mut bench = Bench::new(dialect).await;
+        (bench.options.wait, bench.options.resend_after) = (false, Duration::from_mins(1));
+        bench.service.unlisted(usize::MAX).faults(|route, count| {
+            let lost = || Fault::After(vec![Step::Reset]);
+            (route == Route::Create && count == 0).then(lost)
+        });
+        for _ in 0..2 {
+            let summary = bench.run(3).await.unwrap();
+            assert_eq!((summary.unknown_batches, summary.unknown), (1, 3));
+            assert!(summary.is_unfinished());
+        }
+        assert!(bench.told(|notice| matches!(
+            notice,
+            BatchNotice::Unknown {
+                doubt: crate::BatchDoubt::NotListed { .. },
+                ..
+            }
+        )));
+        bench.assert_taken(3, 1);
+        let store = Store::open(&bench.path()).await.unwrap();
+        let batch = store.batches().await.unwrap().remove(0);
+        assert!(batch.fate_is_unknown());
+        let reserved = store.reserved_in_batches(&batch.teacher).await.unwrap();
+        assert!(reserved > 0);
+        let given_up = crate::forget_batch(&store, &batch).await.unwrap();
+        assert_eq!(given_up, 3);
+        assert_eq!(store.cost_of(&batch.teacher).await.unwrap(), reserved);
+        store.close().await;
+        let found = bench.found().await;
+        assert_eq!(found.failures["question 1"], "batch-forgotten");
+        let summary = bench.run(3).await.unwrap();
+        assert_eq!((summary.open, summary.harvest.left_out), (0, 3));
+        bench.assert_taken(3, 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_gone_from_a_batch_that_expired_is_not_asked_again() {
+    let bench = Bench::new(Dialect::OpenAi).await;
+    bench.service.ends("expired").faults(|route, _| {
+        let gone = || refused(404, "not_found");
+        (route == Route::Results).then(gone)
+    });
+    let summary = bench.run(4).await.unwrap();
+    assert_eq!(summary.unanswered, 0);
+    assert_eq!(bench.found().await.failures["question 1"], "not-found");
+    bench.run(4).await.unwrap();
+    bench.assert_taken(4, 1);
+}
+
+#[tokio::test]
 async fn a_batch_that_never_arrived_is_handed_over_again() {
     for dialect in BOTH {
         let bench = Bench::new(dialect).await;
@@ -255,7 +326,10 @@ async fn a_batch_that_the_service_no_longer_knows_is_an_error_with_a_way_out() {
         .service
         .faults(|route, _| (route == Route::Poll).then(|| refused(404, "not_found_error")));
     let error = bench.run(3).await.unwrap_err();
-    assert!(error.hint().unwrap().contains("--cancel ID"), "{error:?}");
+    assert!(
+        error.hint().unwrap().contains("--send-again ID"),
+        "{error:?}"
+    );
     assert_eq!(bench.found().await.batches.len(), 1);
     assert_eq!(bench.service.sizes(), [3]);
 }

@@ -49,6 +49,7 @@ impl Bench {
                 size: 10,
                 poll: Duration::from_millis(20),
                 patience: Duration::from_secs(20),
+                resend_after: Duration::from_millis(20),
                 wait: true,
                 submit: true,
             },
