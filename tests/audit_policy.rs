@@ -1,5 +1,6 @@
 //! What a recipe says about findings, and what training and export refuse.
 
+use limbeck_store::audit::{Rule, Waiver};
 use serde_json::{Value, json};
 
 use crate::support::store::Sql;
@@ -60,6 +61,15 @@ fn a_rule_changes_how_grave_a_finding_is_and_goes_stale_loudly() {
     );
     // A date is written as text in a recipe.
     project.edit("expires = 9999-01-01", "expires = \"9999-01-01\"");
+    let unsigned = codes(&found(&project, "privacy", 32));
+    for code in [
+        "deny privacy::exception-unsigned",
+        "deny privacy::secret-by-prefix",
+        "deny privacy::handle",
+    ] {
+        assert!(unsigned.contains(&code.to_owned()), "{unsigned:?}");
+    }
+    project.sign();
     let findings = found(&project, "privacy", 32);
     let mut told = codes(&findings);
     told.dedup();
@@ -77,19 +87,46 @@ fn a_rule_changes_how_grave_a_finding_is_and_goes_stale_loudly() {
         .args(["audit", "privacy", "recipe.toml", "--workdir", "work"]);
     let shown = shown.run().exits(32).stdout;
     assert!(
-        shown.contains("deny without the recipe's rule: the example of a handbook"),
+        shown.contains(
+            "deny without the recipe's rule: the example of a handbook (signed by `R._Viewer+"
+        ),
         "{shown}"
     );
     project.edit("9999-01-01", "2020-01-01");
     let told = codes(&found(&project, "privacy", 32));
     assert!(
-        told.contains(&"deny privacy::exception-expired".to_owned()),
+        told.contains(&"deny privacy::exception-changed".to_owned()),
         "{told:?}"
     );
     assert!(
         told.contains(&"deny privacy::secret-by-prefix".to_owned()),
         "{told:?}"
     );
+}
+
+#[test]
+fn an_exception_and_a_waiver_that_have_ended_do_not_count() {
+    let project = harvested(&["my key is AKIAIOSFODNN7EXAMPLE"]);
+    project.add_signed::<Rule>(
+        "audit.rule",
+        "code = \"privacy::secret-by-prefix\"\nlevel = \"allow\"\nreason = \"the example of a handbook\"\nexpires = \"2020-01-01\"\n",
+    );
+    let told = codes(&found(&project, "privacy", 32));
+    assert_eq!(
+        told[..2],
+        [
+            "deny privacy::exception-expired",
+            "deny privacy::secret-by-prefix"
+        ]
+    );
+    let project = learns_from_openai();
+    let fields = waiver("2020-01-01", "R. Viewer").replace("[[waiver]]\n", "") + "\n";
+    project.add_signed::<Waiver>("waiver", &fields);
+    project.stage("curate").run().succeeds();
+    project
+        .stage("train")
+        .run()
+        .fails_saying(["terms::declaration-missing", "terms::waiver-expired"]);
 }
 
 #[test]
@@ -124,7 +161,7 @@ fn refused(stage: Finished) {
         "terms::declaration-missing: ",
         "in: student `tiny` > ",
         "to do: ",
-        "a `[[waiver]]` with a reviewer, a reason and an end",
+        "a signed `[[waiver]]` with a reviewer, a reason and an end",
     ]);
 }
 
@@ -139,20 +176,19 @@ fn training_is_refused_until_somebody_declares_or_waives_and_what_is_made_says_s
     refused(project.stage("train").run());
     assert!(!project.work("student").exists());
 
-    say(&project, &waiver("2020-01-01", "R. Viewer"));
-    project
-        .stage("train")
-        .run()
-        .fails_saying(["terms::declaration-missing", "terms::waiver-expired"]);
-    project.edit("2020-01-01", "9999-01-01");
-    project.edit("R. Viewer", " ");
-    project
-        .stage("train")
-        .run()
-        .fails_saying(["terms::declaration-missing", "terms::waiver-unsigned"]);
-    project.edit("reviewer = \" \"", "reviewer = \"R. Viewer\"");
+    say(&project, &waiver("9999-01-01", "R. Viewer"));
+    // What nobody has signed lets nothing go on, nor what was changed since.
+    let unsigned = project.stage("train").run();
+    unsigned.fails_saying(["terms::declaration-missing", "terms::waiver-unsigned"]);
+    project.sign();
+    project.edit("9999-01-01", "9998-01-01");
+    let changed = project.stage("train").run();
+    changed.fails_saying(["terms::declaration-missing", "terms::waiver-changed"]);
+    project.edit("9998-01-01", "9999-01-01");
     let run = project.stage("run").arg("--no-gates").run().succeeds();
-    run.says(["`terms::declaration-missing` is denied and waived by R. Viewer until 9999-01-01: the contract is being signed"]);
+    let signer = project.reviewer();
+    let signer = signer.rsplit_once('+').unwrap().0.to_owned();
+    run.says([&*format!("`terms::declaration-missing` is denied and waived by R. Viewer (`{signer}`) until 9999-01-01: the contract is being signed")]);
     for stage in ["train", "export"] {
         let name = project
             .stages()
@@ -170,13 +206,13 @@ fn training_is_refused_until_somebody_declares_or_waives_and_what_is_made_says_s
     for said in [
         "came to `needs_declaration`",
         "What was denied, and went on by a person's word:",
-        "the contract is being signed (R. Viewer)",
+        "the contract is being signed (R. Viewer; signed with the key R.",
     ] {
         assert!(card.contains(said), "no `{said}` in\n{card}");
     }
     let notes = project.report()["notes"].to_string();
     assert!(
-        notes.contains("R. Viewer waived it until 9999-01-01"),
+        notes.contains("R. Viewer waived it (`R._Viewer+"),
         "{notes}"
     );
     let counted = Sql::open(&project.work("limbeck.db")).number(
@@ -207,6 +243,7 @@ fn a_store_that_was_tampered_with_is_not_learned_from() {
         &project,
         "[[waiver]]\ncode = \"integrity::trace-changed\"\nreviewer = \"R. Viewer\"\nreason = \"a test\"\nexpires = \"9999-01-01\"",
     );
+    project.sign();
     project
         .stage("train")
         .run()

@@ -73,6 +73,7 @@ fn what_the_store_holds_is_judged_by_the_day_route_and_declarations() {
         "[[declaration]]\nterms = \"openai-api-2026-01-01\"\nsays = [\"not-competing\"]\nreviewer = \"R. Viewer\"\nreason = \"it sorts our own mail\"\nexpires = \"9999-01-01\"\nterms_sha256 = {digest}\n\n[harvest]\n"
     );
     project.edit("[harvest]\n", &declaration);
+    project.sign();
     // The copy that the run keeps still says nothing of it; the recipe itself does.
     assert_eq!(
         rights(&project, "work", 1),
@@ -90,6 +91,8 @@ fn what_the_store_holds_is_judged_by_the_day_route_and_declarations() {
     assert_eq!(
         rights(&project, "work", 3),
         [
+            "deny terms::declaration-changed",
+            "deny terms::declaration-missing",
             "deny terms::recipe-changed",
             "deny licences::recipe-changed"
         ]

@@ -39,6 +39,7 @@ pub(crate) fn declare(project: &Project) {
         record["id"], record["terms_sha256"]
     );
     project.edit("[harvest]\n", &declaration);
+    project.sign();
 }
 
 fn run(project: &Project) -> Value {

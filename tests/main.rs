@@ -9,6 +9,7 @@
 //! - `audit`: its exit codes; `audit_forms`: JSON, SARIF and `JUnit`; `audit_policy`: what a recipe says about findings,
 //!   and what training and export refuse; `audit_rights`: terms and licences of what a store holds;
 //!   `audit_provenance`: a work folder tampered with in every way that it has a code for
+//! - `signatures`: what persons sign of a recipe, and whose signatures count
 //! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `redact`: personal data replaced before anything is asked or learned
@@ -60,6 +61,7 @@ mod service_pace;
 mod service_waits;
 #[cfg(unix)]
 mod sharing;
+mod signatures;
 mod support;
 mod terms;
 mod traces;

@@ -1,5 +1,6 @@
 //! `limbeck terms`: what the records say of a recipe, and how a person adds to them.
 
+use limbeck_store::terms::Declaration;
 use serde_json::{Value, json};
 
 use crate::support::Project;
@@ -66,25 +67,50 @@ fn a_recipe_of_openais_answers_is_denied_until_somebody_answers_for_it() {
         "[[declaration]]\nterms = \"openai-api-2026-01-01\"\nsays = [\"not-competing\"]\nreviewer = \"R. Viewer\"\nreason = \"it sorts our own mail\"\nexpires = \"9999-01-01\"\nterms_sha256 = {digest}\n\n[harvest]\n"
     );
     project.edit("[harvest]\n", &declaration);
+    project.sign();
     assert_eq!(check(&project, 0), []);
 
-    project.edit("9999-01-01", "2020-01-01");
-    assert_eq!(
-        check(&project, 1),
-        [
-            found("deny", "terms::declaration-expired"),
-            found("deny", "terms::declaration-missing")
-        ]
-    );
-    project.edit("2020-01-01", "9999-01-01");
-    project.edit("R. Viewer", "");
-    assert_eq!(
-        check(&project, 1),
-        [
+    for (from, to, code) in [
+        ("9999-01-01", "9998-01-01", "terms::declaration-changed"),
+        ("R. Viewer", "", "terms::declaration-changed"),
+    ] {
+        project.edit(from, to);
+        assert_eq!(
+            check(&project, 1),
+            [
+                found("deny", code),
+                found("deny", "terms::declaration-missing")
+            ]
+        );
+        project.edit(&format!("\"{to}\""), &format!("\"{from}\""));
+    }
+    assert_eq!(check(&project, 0), []);
+}
+
+#[test]
+fn a_declaration_that_has_ended_or_is_about_another_record_does_not_count() {
+    for (expires, sha256, code) in [
+        ("2020-01-01", None, "terms::declaration-expired"),
+        (
+            "9999-01-01",
+            Some("0".repeat(64)),
+            "terms::declaration-stale",
+        ),
+    ] {
+        let project = learns_from_openai();
+        let known = record(&project, "openai-api-2026-01-01")["terms_sha256"].clone();
+        let sha256 = sha256.unwrap_or_else(|| known.as_str().unwrap().to_owned());
+        project.add_signed::<Declaration>(
+            "declaration",
+            &format!("terms = \"openai-api-2026-01-01\"\nsays = [\"not-competing\"]\nreviewer = \"R. Viewer\"\nreason = \"it sorts our own mail\"\nexpires = \"{expires}\"\nterms_sha256 = \"{sha256}\"\n"),
+        );
+        let mut codes = [
+            found("deny", code),
             found("deny", "terms::declaration-missing"),
-            found("deny", "terms::declaration-unsigned")
-        ]
-    );
+        ];
+        codes.sort();
+        assert_eq!(check(&project, 1), codes);
+    }
 }
 
 #[test]
@@ -179,9 +205,25 @@ fn a_record_is_made_of_a_saved_text_and_used_by_the_recipe() {
     assert_eq!(check(&project, 1), [found("deny", "terms::unknown")]);
     let recipe = std::fs::read_to_string(project.path().join("recipe.toml")).unwrap();
     project.file("recipe.toml", &format!("{recipe}\n{printed}"));
+    // What nobody has signed is no record.
+    assert_eq!(
+        check(&project, 1),
+        [
+            found("deny", "terms::record-unsigned"),
+            found("deny", "licences::record-unsigned"),
+            found("deny", "terms::unknown"),
+        ]
+    );
+    project.sign();
     assert_eq!(
         check(&project, 1),
         [found("deny", "terms::declaration-missing")]
+    );
+    project.edit("class = \"noncompeting_only\"", "class = \"any\"");
+    let changed = check(&project, 1);
+    assert!(
+        changed.contains(&found("deny", "terms::record-changed")),
+        "{changed:?}"
     );
     let listed = project
         .limbeck()
@@ -250,6 +292,16 @@ fn a_clarification_holds_while_the_text_is_the_one_that_was_read() {
         "[[clarification]]\nof = \"tiny\"\nlicense = \"MIT OR Apache-2.0\"\ntext = \"tiny-license.txt\"\nsha256 = \"{digest}\"\n\n[harvest]\n"
     );
     project.edit("[harvest]\n", &clarification);
+    let unsigned = check(&project, 1);
+    assert!(
+        unsigned.contains(&found("deny", "licences::clarification-unsigned")),
+        "{unsigned:?}"
+    );
+    assert!(
+        unsigned.contains(&found("deny", "terms::denied")),
+        "{unsigned:?}"
+    );
+    project.sign();
     assert_eq!(check(&project, 0), []);
 
     project.file("tiny-license.txt", "For research only.\n");

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::audit::AuditArgs;
 use crate::commands::bench::args::BenchArgs;
 use crate::commands::chat::ChatArgs;
+use crate::commands::sign::SignArgs;
 use crate::commands::teachers::TeachersArgs;
 use crate::commands::terms::TermsArgs;
 use crate::commands::traces::export::ExportArgs;
@@ -92,7 +93,12 @@ pub enum Command {
     Terms(TermsArgs),
     /// Look at the answers in the store, bring others in by file, or write them to one
     Traces(TracesArgs),
-    /// The keys that sign the ledger's checkpoints and exported models
+    /// Sign what a recipe declares, waives, clarifies and excepts, with a key of your own
+    #[command(
+        after_help = "Examples:\n  limbeck keys new --reviewer 'R. Viewer' && limbeck sign recipe.toml\n  limbeck sign recipe.toml --print\n\nExit codes: 0 everything that wants a signature has one; 1 something could not be signed, and is named; 2 an error"
+    )]
+    Sign(SignArgs),
+    /// The keys that sign the ledger's checkpoints, exported models and what persons declare
     Keys(KeysArgs),
     /// Check an exported folder against what goes with it, with nothing else at hand
     #[command(
@@ -288,19 +294,35 @@ pub struct KeysArgs {
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Make a key, where there is none, and print its public half
-    #[command(after_help = "Example:\n  limbeck keys new > limbeck.vkey")]
-    New,
+    #[command(
+        after_help = "Examples:\n  limbeck keys new > limbeck.vkey\n  limbeck keys new --reviewer 'R. Viewer'"
+    )]
+    New {
+        /// Make the key with which the person of this name signs declarations and waivers instead
+        #[arg(long, value_name = "NAME")]
+        reviewer: Option<String>,
+    },
     /// Print the public half of the key, which an audit takes as the one to trust
     #[command(
-        after_help = "Examples:\n  limbeck keys show > limbeck.vkey\n  limbeck keys show --workdir runs/support-sentiment\n  limbeck keys show --model > model.pub"
+        after_help = "Examples:\n  limbeck keys show > limbeck.vkey\n  limbeck keys show --workdir runs/support-sentiment\n  limbeck keys show --model > model.pub\n  limbeck keys show --reviewer"
     )]
     Show {
         /// The key that signs exported models instead, in the form (PEM) that other tools take
         #[arg(long, conflicts_with = "workdir")]
         model: bool,
+        /// The key with which a person signs declarations and waivers instead
+        #[arg(long, conflicts_with_all = ["workdir", "model"])]
+        reviewer: bool,
         /// Name the key as the checkpoints of this work folder do, for other programs that verify signed notes
         #[arg(long, value_name = "DIR")]
         workdir: Option<PathBuf>,
+    },
+    /// Let the signatures of these persons count on this machine
+    #[command(after_help = "Example:\n  limbeck keys trust R._Viewer+0f3a1b2c+AVx…")]
+    Trust {
+        /// Their public keys, as `limbeck keys show --reviewer` prints them where they sign
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
     },
 }
 

@@ -34,7 +34,8 @@ use clap::Parser;
 use args::{Cli, Command};
 use commands::stage::Manner;
 use commands::{
-    audit, bench, chat, completions, init, keys, probe, stage, teachers, terms, traces, verify,
+    audit, bench, chat, completions, init, keys, probe, sign, stage, teachers, terms, traces,
+    verify,
 };
 use exit_status::ExitStatus;
 use pipeline::Stage;
@@ -93,6 +94,7 @@ async fn run(cli: Cli, printer: &Printer, progress: &Progress) -> anyhow::Result
         }
         Command::Terms(args) => return terms::run(&args.command, &cli.global, printer).await,
         Command::Verify(args) => return tokio::task::block_in_place(|| verify::run(args, printer)),
+        Command::Sign(args) => return sign::run(args, printer),
         Command::Keys(args) => return keys::run(&args.command, printer).await,
         Command::Traces(args) => return traces::run(&args.command, printer).await,
         Command::Audit(args) => return Ok(audit::run(args, &cli.global, printer).await),

@@ -8,8 +8,8 @@
 //! - [`terms`]: what routes and licences say of learning from answers, and what follows;
 //! - [`ledger`]: the log in which nothing can be changed without being seen;
 //! - [`redact`]: personal data and secrets replaced by placeholders;
-//! - [`audit`]: what one who answers for the data must know.
 //! - [`audit`]: what one who answers for the data must know;
+//! - [`review`]: what persons sign of that, and whose signatures count;
 //! - [`attestation`]: what goes with an exported model, for who has nothing else.
 //!
 //! Invariants:
@@ -40,6 +40,7 @@ pub mod ledger;
 mod normalise;
 pub mod record;
 pub mod redact;
+pub mod review;
 pub mod terms;
 
 pub use content_ids::{ContentIds, InvalidId, id_bytes};

@@ -43,6 +43,8 @@ impl Limbeck {
         for variable in [
             "LIMBECK_LEDGER_KEY",
             "LIMBECK_MODEL_KEY",
+            "LIMBECK_REVIEWER_KEY",
+            "LIMBECK_TRUSTED_REVIEWERS",
             "NO_COLOR",
             "CLICOLOR",
             "CLICOLOR_FORCE",

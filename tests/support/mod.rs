@@ -5,6 +5,7 @@ pub mod batch_server;
 pub mod command;
 pub mod fault_server;
 pub mod project;
+pub mod review;
 pub mod service;
 pub mod store;
 pub mod teacher;

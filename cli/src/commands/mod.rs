@@ -9,6 +9,7 @@ pub mod init;
 pub mod keys;
 pub mod probe;
 mod requests_file;
+pub mod sign;
 pub mod stage;
 pub mod teachers;
 pub mod terms;

@@ -8,11 +8,13 @@ use anyhow::Context;
 use clap::Args;
 use limbeck_store::attestation::{Folder, Inspection, Trust, inspect};
 use limbeck_store::ledger::PublicKey;
+use limbeck_store::review::Reviewers;
 use serde_json::json;
 
 use crate::digests;
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, WithHint, sanitize_line};
+use crate::signing::reviewer;
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
@@ -25,6 +27,10 @@ pub struct VerifyArgs {
     /// A checkpoint of the ledger that was kept elsewhere, which the one in the folder must go on from
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+    /// The public key of a person whose signatures under declarations and waivers count, as
+    /// `limbeck keys show --reviewer` prints it; may be given several times
+    #[arg(long = "reviewer-key", value_name = "KEY")]
+    pub reviewers: Vec<String>,
     /// JSON instead of text
     #[arg(long)]
     pub json: bool,
@@ -99,6 +105,7 @@ fn trust(args: &VerifyArgs) -> anyhow::Result<Trust> {
             .with_context(|| format!("`{}` is no public key", sanitize_line(text)))
             .hint("`limbeck keys show` prints the one of a machine")
     };
+    let reviewers = args.reviewers.iter().map(|text| reviewer::parsed(text));
     let checkpoint = args.checkpoint.as_ref().map(|path| {
         fs::read_to_string(path)
             .with_context(|| format!("cannot read the checkpoint `{}`", path.display()))
@@ -106,6 +113,7 @@ fn trust(args: &VerifyArgs) -> anyhow::Result<Trust> {
     Ok(Trust {
         keys: args.keys.iter().map(key).collect::<anyhow::Result<_>>()?,
         checkpoint: checkpoint.transpose()?,
+        reviewers: Reviewers::new(reviewers.collect::<anyhow::Result<_>>()?),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use limbeck_store::audit::{Finding, Level, Licensed};
+use limbeck_store::review::{Carried, Signature};
 use limbeck_student::export::markdown_words as words;
 
 use super::{Facts, days};
@@ -106,20 +107,23 @@ fn rights(facts: &Facts) -> String {
     if !facts.waivers.is_empty() {
         text.push_str("\nWhat was denied, and went on by a person's word:\n\n");
     }
-    for waiver in &facts.waivers {
+    for Carried { said: waiver, .. } in &facts.waivers {
         let _ = writeln!(
             text,
             "- `{}`, until {}: {} ({})",
             words(&waiver.code),
             waiver.expires,
             words(&waiver.reason),
-            words(&waiver.reviewer)
+            signed(&waiver.reviewer, waiver.signature.as_ref())
         );
     }
     if !facts.declarations.is_empty() {
         text.push_str("\nWhat persons declare:\n\n");
     }
-    for declaration in &facts.declarations {
+    for Carried {
+        said: declaration, ..
+    } in &facts.declarations
+    {
         let says: Vec<&str> = declaration.says.iter().map(|says| says.name()).collect();
         let _ = writeln!(
             text,
@@ -128,16 +132,28 @@ fn rights(facts: &Facts) -> String {
             words(&declaration.terms),
             declaration.expires,
             words(&declaration.reason),
-            words(&declaration.reviewer)
+            signed(&declaration.reviewer, declaration.signature.as_ref())
         );
     }
     text
 }
 
+/// Who answers for something, and the key by which that person signed it.
+fn signed(reviewer: &str, signature: Option<&Signature>) -> String {
+    let signer = signature.map_or_else(
+        || "not signed".to_owned(),
+        |signature| format!("signed with the key {}", words(&signature.signer())),
+    );
+    format!("{}; {signer}", words(reviewer))
+}
+
 fn finding(finding: &Finding) -> String {
     let rule = finding.rule.as_ref().map_or_else(String::new, |rule| {
         let (was, reason) = (rule.was.name(), words(&rule.reason));
-        format!(" (by itself {was}; the recipe says: {reason})")
+        let signer = rule.signer.as_ref().map_or_else(String::new, |signer| {
+            format!("; signed with the key {}", words(signer))
+        });
+        format!(" (by itself {was}; the recipe says: {reason}{signer})")
     });
     let (code, level) = (&finding.code, finding.level.name());
     format!("- `{code}` ({level}): {}{rule}\n", words(&finding.message))

@@ -15,6 +15,7 @@ use jiff::civil::Date;
 use limbeck_store::attestation::FileDigest;
 use limbeck_store::audit::{LicenseText, Licensed, Waiver};
 use limbeck_store::ledger::SecretKey;
+use limbeck_store::review::Carried;
 use limbeck_store::terms::{Declaration, Intent, Use};
 use limbeck_student::export::CardScore;
 use serde_json::Value;
@@ -51,10 +52,10 @@ pub struct Facts {
     pub prompts: Vec<Licensed>,
     /// Licence texts that lie beside models.
     pub texts: Vec<LicenseText>,
-    /// What persons declare.
-    pub declarations: Vec<Declaration>,
+    /// What persons declare and have signed.
+    pub declarations: Vec<Carried<Declaration>>,
     /// By which training and export went on although something was denied.
-    pub waivers: Vec<Waiver>,
+    pub waivers: Vec<Carried<Waiver>>,
     /// The id of the dataset, and how many rows it has.
     pub dataset: (String, usize),
     /// The ledger.

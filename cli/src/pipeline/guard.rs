@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use limbeck_store::audit::{self, Area, Finding, IntegrityOptions, Level, RightsInput, Waiver};
-use limbeck_store::terms::Registry;
+use limbeck_store::review::Carried;
 
 use super::{Finished, Pipeline, curate};
 use crate::printer::{WithHint, sanitize_line};
 use crate::progress::{Progress, ProgressMode};
-use crate::rights::{Looking, Materials, today};
+use crate::rights::{Looking, Materials, Reviewed, signed_with, today};
+use crate::signing::reviewer;
 
 /// So many findings are told; an audit tells all.
 const MOST_TOLD: usize = 5;
@@ -20,11 +21,11 @@ impl Pipeline {
         &self,
         stage: &str,
         dataset: &str,
-    ) -> anyhow::Result<Vec<Waiver>> {
-        let registry = self.recipe.registry()?;
-        let looking = self.looking(&registry);
+    ) -> anyhow::Result<Vec<Carried<Waiver>>> {
+        let reviewed = self.reviewed()?;
+        let looking = self.looking(&reviewed);
         let materials = looking.held(&self.store, Some(dataset)).await?;
-        let mut findings = self.rights(&registry, &materials);
+        let mut findings = self.rights(&reviewed, &materials);
         let options = IntegrityOptions::default();
         let integrity = self.store.audit_integrity(&options).await?;
         findings.push((Area::Integrity, integrity));
@@ -33,17 +34,22 @@ impl Pipeline {
             self.recipe.path().display(),
             self.work.path().display()
         );
-        let waivers = self.judge_findings(stage, findings, &more)?;
+        let waivers = self.judge_findings(stage, &reviewed, findings, &more)?;
         for waiver in &waivers {
             self.printer.warning(format_args!(
-                "`{}` is denied and waived by {} until {}: {}",
+                "`{}` is denied and waived by {}{} until {}: {}",
                 waiver.code,
                 sanitize_line(&waiver.reviewer),
+                signed_with(waiver.signature.as_ref()),
                 waiver.expires,
                 sanitize_line(&waiver.reason)
             ));
         }
-        Ok(waivers)
+        let purpose = &reviewed.purpose;
+        let carried = waivers
+            .into_iter()
+            .map(|waiver| Carried::new(waiver, purpose));
+        Ok(carried.collect())
     }
 
     /// The same, unless nothing but a look is asked for.
@@ -51,7 +57,7 @@ impl Pipeline {
         &self,
         stage: &str,
         curated: &Finished<curate::Outcome>,
-    ) -> anyhow::Result<Vec<Waiver>> {
+    ) -> anyhow::Result<Vec<Carried<Waiver>>> {
         if self.options.only_look {
             return Ok(Vec::new());
         }
@@ -61,8 +67,8 @@ impl Pipeline {
 
     /// Stops before anything is asked where it is known that training would be refused afterwards.
     pub(super) async fn refuse_what_would_be_denied(&self) -> anyhow::Result<()> {
-        let registry = self.recipe.registry()?;
-        let mut materials = self.looking(&registry).planned().await?;
+        let reviewed = self.reviewed()?;
+        let mut materials = self.looking(&reviewed).planned().await?;
         // What a model's own file says of its licence is not known before it is here.
         materials
             .origins
@@ -70,27 +76,34 @@ impl Pipeline {
         materials
             .weights
             .retain(|weights| weights.license.is_some());
-        let findings = self.rights(&registry, &materials);
+        let findings = self.rights(&reviewed, &materials);
         let more = format!("limbeck terms check {}", self.recipe.path().display());
-        self.judge_findings("train", findings, &more).map(drop)
+        self.judge_findings("train", &reviewed, findings, &more)
+            .map(drop)
     }
 
-    pub(super) fn looking<'a>(&'a self, registry: &'a Registry) -> Looking<'a> {
+    /// What counts of what the recipe says, by those who are trusted on this machine.
+    pub(super) fn reviewed(&self) -> anyhow::Result<Reviewed> {
+        let reviewers = reviewer::trusted(&[])?;
+        Ok(Reviewed::of(&self.recipe, &reviewers, &[])?)
+    }
+
+    pub(super) fn looking<'a>(&'a self, reviewed: &'a Reviewed) -> Looking<'a> {
         Looking {
             recipe: &self.recipe,
-            registry,
+            reviewed,
             cache: self.cache.offline(),
             progress: Progress::new(ProgressMode::None, &self.printer),
             today: today(),
         }
     }
 
-    fn rights(&self, registry: &Registry, materials: &Materials) -> Vec<(Area, Vec<Finding>)> {
+    fn rights(&self, reviewed: &Reviewed, materials: &Materials) -> Vec<(Area, Vec<Finding>)> {
         let intent = self.recipe.meant(materials.families.clone());
         let input = RightsInput {
-            registry,
+            registry: &reviewed.registry,
             intent: &intent,
-            declarations: self.recipe.declarations(),
+            declarations: &reviewed.declarations,
             student: self.recipe.name(),
             origins: &materials.origins,
             weights: &materials.weights,
@@ -111,10 +124,11 @@ impl Pipeline {
     fn judge_findings(
         &self,
         stage: &str,
+        reviewed: &Reviewed,
         findings: Vec<(Area, Vec<Finding>)>,
         more: &str,
     ) -> anyhow::Result<Vec<Waiver>> {
-        let policy = self.recipe.audit_policy(today());
+        let policy = reviewed.policy(today());
         let judged = findings
             .into_iter()
             .flat_map(|(area, found)| policy.apply(area, found));
@@ -136,7 +150,7 @@ impl Pipeline {
             told(&denied)
         ));
         error.hint(format!(
-            "`{more}` tells all of it; a `[[waiver]]` with a reviewer, a reason and an end lets {stage} go on, and is shown with what it makes"
+            "`{more}` tells all of it; a signed `[[waiver]]` with a reviewer, a reason and an end lets {stage} go on, and is shown with what it makes"
         ))
     }
 }

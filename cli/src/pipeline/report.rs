@@ -11,15 +11,21 @@ use crate::report::{
     CheckOutcome, Curate, CurvePoint, Evaluate, Exported, FunnelStep, Gate, GateCondition, Harvest,
     Intent, Machine, RecipeIdentity, Report, Score, SourceIdentity, TeacherIdentity, Train,
 };
+use crate::rights::signed_with;
 
 /// What was denied, and by whose word it was done all the same.
 fn waived(outcomes: &Outcomes) -> Vec<String> {
     let trained = outcomes.train.iter().flat_map(|outcome| &outcome.waivers);
     let exported = outcomes.export.iter().flat_map(|outcome| &outcome.waivers);
     let told = trained.chain(exported).map(|waiver| {
+        let waiver = &waiver.said;
         format!(
-            "The audit denies `{}`; {} waived it until {}: {}",
-            waiver.code, waiver.reviewer, waiver.expires, waiver.reason
+            "The audit denies `{}`; {} waived it{} until {}: {}",
+            waiver.code,
+            waiver.reviewer,
+            signed_with(waiver.signature.as_ref()),
+            waiver.expires,
+            waiver.reason
         )
     });
     let mut told: Vec<String> = told.collect();

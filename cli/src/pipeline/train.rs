@@ -6,6 +6,7 @@ use anyhow::Context;
 use limbeck_model::{ModelFiles, Tokenizer, WeightMap, write_hugging_face_folder};
 use limbeck_store::audit::Waiver;
 use limbeck_store::identity::sha256_hex;
+use limbeck_store::review::Carried;
 use limbeck_store::{Dataset, DatasetRow, NotedKind, RowAnswer};
 use limbeck_student::embeddings::{project_embeddings, teacher_rows};
 use limbeck_student::train::{
@@ -36,7 +37,7 @@ pub struct Outcome {
     pub vocabulary: usize,
     /// Those by which it was trained although an audit denied it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waivers: Vec<Waiver>,
+    pub waivers: Vec<Carried<Waiver>>,
 }
 
 /// All that training needs, owned, so that it can run on a thread of its own.
@@ -90,7 +91,7 @@ impl Pipeline {
         &self,
         curated: &Finished<curate::Outcome>,
         dir: &StageDir,
-        waivers: Vec<Waiver>,
+        waivers: Vec<Carried<Waiver>>,
     ) -> anyhow::Result<Outcome> {
         let student = self.recipe.student()?;
         let plan = self.recipe.train()?.plan(&student.shape);

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::Date;
 use limbeck_store::audit::conduct::ConductPolicy;
-use limbeck_store::audit::{AuditPolicy, Rule};
+use limbeck_store::audit::{Rule, Waiver};
 use serde::{Deserialize, Serialize};
 
 use super::Recipe;
@@ -53,12 +52,13 @@ impl Recipe {
         }
     }
 
-    /// Rules and waivers, as they hold on the day `today`.
-    pub fn audit_policy(&self, today: Date) -> AuditPolicy<'_> {
-        AuditPolicy {
-            rules: &self.document.audit.rule,
-            waivers: &self.document.waiver,
-            today,
-        }
+    /// Every `[[audit.rule]]`, signed or not.
+    pub fn rules(&self) -> &[Rule] {
+        &self.document.audit.rule
+    }
+
+    /// Every `[[waiver]]`, signed or not.
+    pub fn waivers(&self) -> &[Waiver] {
+        &self.document.waiver
     }
 }

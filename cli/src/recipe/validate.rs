@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use limbeck_store::Check;
+use limbeck_store::review::Signature;
 
 use super::diagnostic::nearest;
 use super::harvest::{HarvestSection, MAIN_PHRASING, SamplingSection};
@@ -161,6 +162,17 @@ impl Checker<'_> {
             && !is_digest(text)
         {
             self.wrong(at, "not a SHA-256, expected 64 hexadecimal digits");
+        }
+    }
+
+    /// Whether it holds is for the audit to say: that depends on who is trusted.
+    fn signature(&mut self, at: &str, signature: Option<&Signature>) {
+        if let Some(Err(error)) = signature.map(Signature::check) {
+            self.wrong_with_help(
+                format!("{at}.signature"),
+                format!("this is no signature: {error}"),
+                "`limbeck sign RECIPE` writes it; take the line out and sign again",
+            );
         }
     }
 

@@ -8,8 +8,9 @@ use jiff::civil::Date;
 use limbeck_model::ModelFiles;
 use limbeck_store::Store;
 use limbeck_store::audit::{Finding, LicenseTags, LicenseText, Licensed};
-use limbeck_store::terms::{Collected, Origin, Registry};
+use limbeck_store::terms::{Collected, Origin};
 
+use super::Reviewed;
 use crate::progress::Progress;
 use crate::progress::adapters::FetchBar;
 use crate::recipe::{Init, Recipe, SourceTable, TeacherSection};
@@ -47,8 +48,8 @@ pub struct Materials {
 pub struct Looking<'a> {
     /// The recipe that names them.
     pub recipe: &'a Recipe,
-    /// All records of terms.
-    pub registry: &'a Registry,
+    /// What counts of what it says of rights.
+    pub reviewed: &'a Reviewed,
     /// Downloads of earlier runs.
     pub cache: Cache,
     /// How long reading takes.
@@ -137,7 +138,7 @@ impl Looking<'_> {
     /// The licences that clarifications say, by what they are about, as far as they hold.
     async fn clarified(&self, materials: &mut Materials) -> BTreeMap<String, String> {
         let mut clarified = BTreeMap::new();
-        for clarification in self.recipe.clarifications() {
+        for clarification in &self.reviewed.clarifications {
             let text = match Source::parse(&clarification.text) {
                 Ok(source) => {
                     let bar = FetchBar::new(&self.progress);
@@ -198,7 +199,10 @@ impl Looking<'_> {
             }
             if embeddings == Some(&teacher.name) {
                 let name = license.as_deref().unwrap_or_default();
-                let record = self.registry.license(name, Collected::On(self.today));
+                let record = self
+                    .reviewed
+                    .registry
+                    .license(name, Collected::On(self.today));
                 let family = record.and_then(|record| record.family.clone());
                 materials.families.extend(family);
             }

@@ -2,6 +2,7 @@
 
 pub mod ledger;
 pub mod model;
+pub mod reviewer;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

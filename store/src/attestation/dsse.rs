@@ -116,7 +116,7 @@ impl Envelope {
 
 /// What is signed in place of the payload, so that a payload of one type is never taken for one of another
 /// (DSSE 1.0, "PAE").
-pub(super) fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut text = format!(
         "DSSEv1 {} {payload_type} {} ",
         payload_type.len(),

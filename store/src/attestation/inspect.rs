@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::dsse::Envelope;
 use super::evidence::EvidenceError;
 use super::inspect_ledger;
+use super::inspect_reviews::reviews;
 use super::model_key::ModelPublicKey;
 use super::model_signature::{IGNORED, SignedModel};
 use super::statement::Statement;
@@ -15,6 +16,7 @@ use super::{
     AFTERWARDS, FileDigest, LEDGER, SIGNATURE, SIGNING_KEY, Subject, TRAINING, VERDICT, is_inside,
 };
 use crate::ledger::{NoteError, PublicKey};
+use crate::review::Reviewers;
 
 /// A folder as it was found.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +64,8 @@ pub struct Trust {
     pub keys: Vec<PublicKey>,
     /// A checkpoint that was kept elsewhere.
     pub checkpoint: Option<String>,
+    /// Persons whose signatures under declarations and waivers count.
+    pub reviewers: Reviewers,
 }
 
 /// Why there is nothing to hold a folder against.
@@ -136,7 +140,10 @@ pub fn inspect(folder: &Folder, trust: &Trust) -> Result<Inspection, InspectErro
     let is_unknown = keys.is_empty() && !found.wrong.is_empty();
     for path in [TRAINING, VERDICT] {
         if folder.has(path) && !is_unknown {
-            statement(folder, path, keys, &mut found);
+            let predicate = statement(folder, path, keys, &mut found);
+            if let (VERDICT, Some(verdict)) = (path, predicate) {
+                reviews(&verdict, &trust.reviewers, &mut found);
+            }
         }
     }
     Ok(found)
@@ -256,21 +263,37 @@ fn model_signature(folder: &Folder, named: &BTreeMap<String, FileDigest>, found:
         .push(format!("`{SIGNATURE}` is by the key in `{SIGNING_KEY}`"));
 }
 
-fn statement(folder: &Folder, path: &str, keys: &[PublicKey], found: &mut Inspection) {
+/// What a statement says, if it is one about the files here, by one of the keys.
+fn statement(
+    folder: &Folder,
+    path: &str,
+    keys: &[PublicKey],
+    found: &mut Inspection,
+) -> Option<Value> {
     let text = match folder.document(path) {
         Ok(text) => text,
-        Err(what) => return found.wrong(path, what),
+        Err(what) => {
+            found.wrong(path, what);
+            return None;
+        }
     };
     let envelope = match Envelope::parse(text) {
         Ok(envelope) => envelope,
-        Err(error) => return found.wrong(path, error),
+        Err(error) => {
+            found.wrong(path, error);
+            return None;
+        }
     };
     if !keys.iter().any(|key| envelope.is_signed_by(key)) {
-        return found.wrong(path, "it is not signed by the ledger's key");
+        found.wrong(path, "it is not signed by the ledger's key");
+        return None;
     }
     let statement = match Statement::of(&envelope) {
         Ok(statement) => statement,
-        Err(error) => return found.wrong(path, error),
+        Err(error) => {
+            found.wrong(path, error);
+            return None;
+        }
     };
     let is_there = |subject: &&Subject| {
         let digest = subject.sha256();
@@ -284,12 +307,14 @@ fn statement(folder: &Folder, path: &str, keys: &[PublicKey], found: &mut Inspec
             let what = format!("it is about another `{}` than the one here", other.name);
             found.wrong(path, what);
         }
-        return;
+        return None;
     }
     if statement.subject.is_empty() {
-        return found.wrong(path, "it is about no file");
+        found.wrong(path, "it is about no file");
+        return None;
     }
     found.checked.push(format!(
         "`{path}` is signed by the ledger's key and about the files here"
     ));
+    Some(statement.predicate)
 }

@@ -10,12 +10,14 @@ mod evidence;
 mod files;
 mod inspect;
 mod inspect_ledger;
+mod inspect_reviews;
 mod model_key;
 mod model_signature;
 mod statement;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use dsse::pre_authentication;
 pub use dsse::{DsseError, Envelope, EnvelopeSignature, IN_TOTO};
 pub use evidence::{ConsistencyEvidence, EntryEvidence, Evidence, EvidenceError};
 pub use files::{FileDigest, is_inside};

@@ -180,7 +180,7 @@ fn a_folder_is_held_to_its_record() {
     let (folder, key, _) = folder();
     let trust = Trust {
         keys: vec![key.public()],
-        checkpoint: None,
+        ..Trust::default()
     };
     let found = inspect(&folder, &trust).unwrap();
     assert_eq!(found.wrong, []);
@@ -277,6 +277,7 @@ fn what_was_kept_elsewhere_must_be_of_the_same_history() {
         let trust = Trust {
             keys: vec![key.public()],
             checkpoint: Some(checkpoint.to_string()),
+            ..Trust::default()
         };
         inspect(&folder, &trust).unwrap()
     };
@@ -311,7 +312,7 @@ proptest! {
             let mut changed = folder.clone();
             changed.files.push(file(name, 7));
             changed.documents.insert(name.to_owned(), text);
-            let trust = Trust { keys: vec![key.public()], checkpoint: None };
+            let trust = Trust { keys: vec![key.public()], ..Trust::default() };
             prop_assert!(inspect(&changed, &trust).is_ok_and(|found| !found.wrong.is_empty()));
         }
         folder.documents.insert(LEDGER.to_owned(), ledger.into_bytes());

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Area, Finding, Level};
+use crate::review::{Signable, Signature};
 
 /// What a recipe says of the licence of a model or of data, valid while the text that it rests on is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,17 @@ pub struct Clarification {
     pub text: String,
     /// The SHA-256 of the text that was read, in hex.
     pub sha256: String,
+    /// The signature of the person who read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+impl Signable for Clarification {
+    const KIND: &'static str = "clarification";
+
+    fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
 }
 
 impl Clarification {
@@ -60,6 +72,7 @@ mod tests {
             license: "mit".to_owned(),
             text: "LICENSE".to_owned(),
             sha256: "ab".repeat(32),
+            signature: None,
         };
         assert_eq!(clarification.finding(Some(&"AB".repeat(32))), None);
         for found in [Some("cd".repeat(32)), None] {

@@ -204,7 +204,7 @@ impl Way<'_> {
         let finding = self.found(name, Level::Deny, reasons.join("; "));
         let help = if decision.verdict == Verdict::NeedsDeclaration {
             format!(
-                "a person who answers for it adds a `[[declaration]]` about `{}` (terms_sha256 = \"{}\")",
+                "a person who answers for it adds a `[[declaration]]` about `{}` (terms_sha256 = \"{}\"), and signs it with `limbeck sign RECIPE`",
                 self.record.id,
                 self.record.digest()
             )

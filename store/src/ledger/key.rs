@@ -76,6 +76,11 @@ impl PublicKey {
         id(&self.name, self.key.as_bytes())
     }
 
+    /// Name and id, `NAME+ID`, which is how people are told of it.
+    pub fn short(&self) -> String {
+        format!("{}+{:08x}", self.name, self.id())
+    }
+
     /// Whether `signature` is one by this key over `text`.
     pub fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = Signature::from_slice(signature) else {

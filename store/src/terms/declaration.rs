@@ -4,6 +4,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::Registry;
+use crate::review::{Signable, Signature};
 
 /// What a declaration says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,6 +50,21 @@ pub struct Declaration {
     pub expires: Date,
     /// The digest of the record that was in front of the reviewer.
     pub terms_sha256: String,
+    /// The reviewer's signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+impl Signable for Declaration {
+    const KIND: &'static str = "declaration";
+
+    fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
+
+    fn reviewer(&self) -> Option<&str> {
+        Some(&self.reviewer)
+    }
 }
 
 /// Whether a declaration holds.
@@ -69,7 +85,7 @@ pub enum Standing {
 }
 
 impl Declaration {
-    /// Whether it holds on the day `today`.
+    /// Whether it holds on the day `today`. That it is signed is seen to before.
     pub fn standing(&self, registry: &Registry, today: Date) -> Standing {
         let Some(record) = registry.record(&self.terms) else {
             return Standing::UnknownTerms;

@@ -8,6 +8,7 @@ use super::clause::Clause;
 use super::duty::{Duty, DutyKind};
 use super::{TermsError, Use};
 use crate::identity::content_id;
+use crate::review::{Signable, Signature};
 
 /// What terms say of learning from answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,12 +217,23 @@ pub struct TermsRecord {
     pub basis: Basis,
     /// What the text says, in our words.
     pub summary: String,
+    /// Of a recipe's own record: the signature of the person who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
     /// What is owed.
     #[serde(default, rename = "duty", skip_serializing_if = "Vec::is_empty")]
     pub duties: Vec<Duty>,
     /// Where the texts were read.
     #[serde(default, rename = "source", skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
+}
+
+impl Signable for TermsRecord {
+    const KIND: &'static str = "terms";
+
+    fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

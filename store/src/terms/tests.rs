@@ -104,6 +104,7 @@ impl TableRow {
             } else {
                 record.digest()
             },
+            signature: None,
         }]
     }
 

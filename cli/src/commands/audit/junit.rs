@@ -4,6 +4,7 @@ use limbeck_store::audit::{Area, CODES, Finding, Level};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Looked, NO_ADVICE};
+use crate::rights::signed_with;
 
 /// A code fails if something of it is denied; what is not denied stands in its output.
 pub(super) fn text(looked: &Looked) -> anyhow::Result<String> {
@@ -51,8 +52,9 @@ fn lines(findings: &[&Finding]) -> String {
         if let Some(waiver) = &finding.waiver {
             let (reviewer, reason) = (&waiver.reviewer, &waiver.reason);
             let until = waiver.expires;
+            let signed = signed_with(waiver.signature.as_ref());
             lines.push(format!(
-                "  waived for training and export by {reviewer} until {until}: {reason}"
+                "  waived for training and export by {reviewer}{signed} until {until}: {reason}"
             ));
         }
     }

@@ -22,7 +22,8 @@ use crate::args::GlobalArgs;
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, WithHint, sanitize_line};
 use crate::recipe::Recipe;
-use crate::rights::today;
+use crate::rights::{Reviewed, today};
+use crate::signing::reviewer;
 use rights::Rights;
 use target::{Target, Words};
 
@@ -48,6 +49,10 @@ pub struct AuditArgs {
     /// A public key that checkpoints of the ledger may be signed by, as `limbeck keys show --workdir DIR` prints it
     #[arg(long = "key", value_name = "KEY")]
     pub keys: Vec<String>,
+    /// The public key of a person whose signature under declarations, waivers and the like counts, beside those that this
+    /// machine trusts; as `limbeck keys show --reviewer` prints it
+    #[arg(long = "reviewer-key", value_name = "KEY")]
+    pub reviewers: Vec<String>,
     /// A checkpoint that was kept outside of the work folder, which the ledger must go on from
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
@@ -141,8 +146,18 @@ async fn look(
     let options = args.integrity()?;
     let target = Target::open(words.target.as_deref(), args.workdir.as_deref()).await?;
     let needs_rights = [Area::Terms, Area::Licences];
+    let reviewers = reviewer::trusted(&args.reviewers)?;
+    let recipe = target.recipe.as_ref();
+    let reviewed = recipe.map(|recipe| Reviewed::of(recipe, &reviewers, &args.intent));
+    let reviewed = reviewed.transpose()?;
     let rights = if words.areas.iter().any(|area| needs_rights.contains(area)) {
-        Some(Rights::read(&target, &args.intent, global, printer).await?)
+        target.needed_recipe()?;
+        match &reviewed {
+            Some(reviewed) => {
+                Some(Rights::read(&target, reviewed, &args.intent, global, printer).await?)
+            }
+            None => None,
+        }
     } else {
         None
     };
@@ -163,8 +178,8 @@ async fn look(
             (Area::Terms | Area::Licences, Some(rights)) => rights.findings(area),
             _ => in_store(area, &target, &options).await?,
         };
-        let findings = match &target.recipe {
-            Some(recipe) => recipe.audit_policy(today()).apply(area, findings),
+        let findings = match &reviewed {
+            Some(reviewed) => reviewed.policy(today()).apply(area, findings),
             None => findings,
         };
         looked.areas.push((area, findings));

@@ -1,7 +1,7 @@
 //! The areas of terms and licences: what a store holds, judged by the recipe's records, declarations and intent.
 
 use limbeck_store::audit::{self, Area, Finding, Level, RightsInput};
-use limbeck_store::terms::{Intent, Registry, Use};
+use limbeck_store::terms::{Intent, Use};
 
 use super::target::Target;
 use crate::args::GlobalArgs;
@@ -9,13 +9,13 @@ use crate::commands::stage::cache_dir;
 use crate::printer::Printer;
 use crate::progress::{Progress, ProgressMode};
 use crate::recipe::Recipe;
-use crate::rights::{Looking, Materials, today};
+use crate::rights::{Looking, Materials, Reviewed, today};
 use crate::sources::Cache;
 
 /// Everything that both areas are judged by, read once.
 pub(super) struct Rights<'a> {
     recipe: &'a Recipe,
-    registry: Registry,
+    reviewed: &'a Reviewed,
     materials: Materials,
     pub(super) intent: Intent,
     is_foreign_copy: bool,
@@ -25,17 +25,17 @@ impl<'a> Rights<'a> {
     /// Reads what the store of `target` holds. `uses` stand for those of the recipe, if there are any.
     pub(super) async fn read(
         target: &'a Target,
+        reviewed: &'a Reviewed,
         uses: &[Use],
         global: &GlobalArgs,
         printer: &Printer,
     ) -> anyhow::Result<Self> {
         let recipe = target.needed_recipe()?;
-        let registry = recipe.registry()?;
         let cache = Cache::new(cache_dir(global)?, true);
         let progress = Progress::new(ProgressMode::None, printer);
         let looking = Looking {
             recipe,
-            registry: &registry,
+            reviewed,
             cache,
             progress,
             today: today(),
@@ -47,7 +47,7 @@ impl<'a> Rights<'a> {
         }
         Ok(Self {
             recipe,
-            registry,
+            reviewed,
             materials,
             intent,
             is_foreign_copy: target.is_foreign_copy,
@@ -57,9 +57,9 @@ impl<'a> Rights<'a> {
     /// What is found in `area`, which is one of the two.
     pub(super) fn findings(&self, area: Area) -> Vec<Finding> {
         let input = RightsInput {
-            registry: &self.registry,
+            registry: &self.reviewed.registry,
             intent: &self.intent,
-            declarations: self.recipe.declarations(),
+            declarations: &self.reviewed.declarations,
             student: self.recipe.name(),
             origins: &self.materials.origins,
             weights: &self.materials.weights,

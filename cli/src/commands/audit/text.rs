@@ -7,6 +7,7 @@ use limbeck_store::terms::Use;
 
 use super::{Looked, NO_ADVICE};
 use crate::printer::sanitize_line;
+use crate::rights::signed_with;
 
 /// Everything that was found, grouped by area, and then what is owed.
 pub(super) fn text(looked: &Looked) -> String {
@@ -79,12 +80,19 @@ fn finding_lines(finding: &Finding) -> Vec<String> {
     }
     if let Some(rule) = &finding.rule {
         let (was, reason) = (rule.was.name(), sanitize_line(&rule.reason));
-        lines.push(format!("    {was} without the recipe's rule: {reason}"));
+        let signer = match &rule.signer {
+            Some(signer) => format!(" (signed by `{}`)", sanitize_line(signer)),
+            None => String::new(),
+        };
+        lines.push(format!(
+            "    {was} without the recipe's rule: {reason}{signer}"
+        ));
     }
     if let Some(waiver) = &finding.waiver {
         lines.push(format!(
-            "    waived for training and export by {} until {}: {}",
+            "    waived for training and export by {}{} until {}: {}",
             sanitize_line(&waiver.reviewer),
+            signed_with(waiver.signature.as_ref()),
             waiver.expires,
             sanitize_line(&waiver.reason)
         ));

@@ -118,6 +118,7 @@ pub(super) fn run(args: &AddArgs, printer: &Printer) -> anyhow::Result<()> {
     let digest = record.digest();
     printer.line(toml::to_string(&Printed { terms: [record] })?.trim_end())?;
     printer.status(format_args!("terms_sha256 of `{}`: {digest}", args.id));
+    printer.status("it counts once it is signed: `limbeck sign RECIPE`");
     Ok(())
 }
 
@@ -172,6 +173,7 @@ fn new_record(args: &AddArgs) -> anyhow::Result<TermsRecord> {
         effective: Some(args.effective),
         basis: Basis::Primary,
         summary,
+        signature: None,
         duties: Vec::new(),
         sources: Vec::new(),
     })

@@ -1,6 +1,6 @@
 //! `limbeck terms check`: what the terms mean for a recipe, before anything is asked.
 
-use limbeck_store::audit::{self, Finding, Level, RightsInput};
+use limbeck_store::audit::{self, Area, Finding, Level, RightsInput};
 use serde_json::json;
 
 use super::NOTICE;
@@ -10,23 +10,25 @@ use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, sanitize_line};
 use crate::progress::{Progress, ProgressMode};
 use crate::recipe::Recipe;
-use crate::rights::{Looking, today};
+use crate::rights::{Looking, Reviewed, today};
+use crate::signing::reviewer;
 use crate::sources::Cache;
 
 /// Says what stands against the recipe's intent and what is owed; a check fails where something stands against it.
 pub(super) async fn run(
     recipe: &Recipe,
+    reviewers: &[String],
     json: bool,
     global: &GlobalArgs,
     printer: &Printer,
 ) -> anyhow::Result<ExitStatus> {
-    let registry = recipe.registry()?;
+    let reviewed = Reviewed::of(recipe, &reviewer::trusted(reviewers)?, &[])?;
     let cache = Cache::new(cache_dir(global)?, true);
     let progress = Progress::new(ProgressMode::None, printer);
     let today = today();
     let looking = Looking {
         recipe,
-        registry: &registry,
+        reviewed: &reviewed,
         cache,
         progress,
         today,
@@ -34,9 +36,9 @@ pub(super) async fn run(
     let materials = looking.planned().await?;
     let intent = recipe.meant(materials.families.clone());
     let input = RightsInput {
-        registry: &registry,
+        registry: &reviewed.registry,
         intent: &intent,
-        declarations: recipe.declarations(),
+        declarations: &reviewed.declarations,
         student: recipe.name(),
         origins: &materials.origins,
         weights: &materials.weights,
@@ -45,7 +47,10 @@ pub(super) async fn run(
         tags: &materials.tags,
         today,
     };
-    let mut findings = audit::terms(&input);
+    let of_rights = |found: &&Finding| matches!(found.area, Area::Terms | Area::Licences);
+    let signatures = reviewed.findings.iter().filter(of_rights);
+    let mut findings: Vec<Finding> = signatures.cloned().collect();
+    findings.extend(audit::terms(&input));
     findings.extend(audit::licences(&input));
     findings.extend(materials.findings.iter().cloned());
     for teacher in &materials.unseen {

@@ -63,6 +63,9 @@ pub enum TermsCommand {
     Check {
         /// The recipe
         recipe: PathBuf,
+        /// The public key of a person whose signature counts, beside those that this machine trusts
+        #[arg(long = "reviewer-key", value_name = "KEY")]
+        reviewers: Vec<String>,
         /// JSON instead of text
         #[arg(long)]
         json: bool,
@@ -103,9 +106,13 @@ pub async fn run(
                 printer.status(NOTICE);
             }
         }
-        TermsCommand::Check { recipe, json } => {
+        TermsCommand::Check {
+            recipe,
+            reviewers,
+            json,
+        } => {
             let recipe = Recipe::load(recipe)?;
-            return check::run(&recipe, *json, global, printer).await;
+            return check::run(&recipe, reviewers, *json, global, printer).await;
         }
         TermsCommand::Add(args) => add::run(args, printer)?,
     }

@@ -4,6 +4,8 @@ use anyhow::Context;
 use limbeck_store::RunStatus;
 use limbeck_store::audit::{RightsInput, Waiver};
 use limbeck_store::identity::sha256_hex;
+use limbeck_store::review::Carried;
+use limbeck_store::terms::Declaration;
 use limbeck_student::export::CardScore;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use super::From;
 use crate::dossier::{Facts, LedgerState, Training, judge, ways};
 use crate::pipeline::{Finished, Pipeline, train};
-use crate::rights::today;
+use crate::rights::{Reviewed, today};
 use crate::sources::shown;
 
 impl Pipeline {
@@ -21,20 +23,20 @@ impl Pipeline {
         From {
             curated, trained, ..
         }: From<'_>,
-        exporting: &[Waiver],
+        exporting: &[Carried<Waiver>],
         scores: Vec<CardScore>,
     ) -> anyhow::Result<Facts> {
-        let registry = self.recipe.registry()?;
+        let reviewed = self.reviewed()?;
         let today = today();
-        let looking = self.looking(&registry);
+        let looking = self.looking(&reviewed);
         let dataset = curated.outcome.dataset.as_str();
         let mut found = looking.held(&self.store, Some(dataset)).await?;
         found.prompts = self.store.prompt_licenses_of(dataset).await?;
         let intent = self.recipe.meant(found.families.clone());
         let input = RightsInput {
-            registry: &registry,
+            registry: &reviewed.registry,
             intent: &intent,
-            declarations: self.recipe.declarations(),
+            declarations: &reviewed.declarations,
             student: self.recipe.name(),
             origins: &found.origins,
             weights: &found.weights,
@@ -43,10 +45,7 @@ impl Pipeline {
             tags: &found.tags,
             today,
         };
-        let (mut rights, mut ways) = (
-            judge(&input, &self.recipe.audit_policy(today)),
-            ways(&input),
-        );
+        let (mut rights, mut ways) = (judge(&input, &reviewed.policy(today)), ways(&input));
         for finding in &mut rights.findings {
             for teacher in self.recipe.teachers() {
                 let shown = shown(&teacher.model);
@@ -61,7 +60,8 @@ impl Pipeline {
         }
         let mut waivers = trained.outcome.waivers.clone();
         waivers.extend(exporting.iter().cloned());
-        waivers.sort_by(|a, b| (&a.code, &a.about).cmp(&(&b.code, &b.about)));
+        let key = |waiver: &Carried<Waiver>| (waiver.said.code.clone(), waiver.said.about.clone());
+        waivers.sort_by_key(key);
         waivers.dedup();
         Ok(Facts {
             waivers,
@@ -74,7 +74,7 @@ impl Pipeline {
             weights: found.weights,
             prompts: found.prompts,
             texts: found.texts,
-            declarations: self.recipe.declarations().to_vec(),
+            declarations: carried(&reviewed),
             dataset: (curated.outcome.dataset.clone(), curated.outcome.rows),
             ledger: self.ledger_at(trained.dir.hash()).await?,
             training: self.training(trained).await?,
@@ -131,6 +131,14 @@ impl Pipeline {
             }),
         })
     }
+}
+
+/// What persons declare, with what it was signed for.
+fn carried(reviewed: &Reviewed) -> Vec<Carried<Declaration>> {
+    let declarations = reviewed.declarations.iter().cloned();
+    declarations
+        .map(|declaration| Carried::new(declaration, &reviewed.purpose))
+        .collect()
 }
 
 /// A section with its numbers as they were written: on its way through a JSON value 0.1 would become the nearest number

@@ -10,6 +10,7 @@ use limbeck_model::{MetadataValue, ModelFiles};
 use limbeck_store::NotedKind;
 use limbeck_store::attestation::{FileDigest, SIGNING_KEY};
 use limbeck_store::audit::Waiver;
+use limbeck_store::review::Carried;
 use limbeck_student::export::{CardFacts, CardScore, ExportError, ExportModel, Exported, export};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -40,7 +41,7 @@ pub struct Outcome {
     pub files: Vec<Exported>,
     /// Those by which they were written although an audit denied it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waivers: Vec<Waiver>,
+    pub waivers: Vec<Carried<Waiver>>,
 }
 
 /// Raised when other documents go with the files, so that older exports are made anew.
@@ -88,7 +89,7 @@ impl Pipeline {
         &self,
         dir: &StageDir,
         from: From<'_>,
-        waivers: Vec<Waiver>,
+        waivers: Vec<Carried<Waiver>>,
     ) -> anyhow::Result<Outcome> {
         let formats = &self.recipe.export()?.formats;
         let bar = self.progress.stage("export", None, "files");

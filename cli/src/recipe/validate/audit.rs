@@ -31,6 +31,7 @@ impl Checker<'_> {
     }
 
     fn rule(&mut self, at: &str, rule: &Rule) {
+        self.signature(at, rule.signature.as_ref());
         if rule.reason.trim().is_empty() {
             self.wrong(format!("{at}.reason"), "a rule needs a reason");
         }
@@ -50,6 +51,7 @@ impl Checker<'_> {
     pub(super) fn waivers(&mut self, waivers: &[Waiver]) {
         for (index, waiver) in waivers.iter().enumerate() {
             let at = format!("waiver.{index}");
+            self.signature(&at, waiver.signature.as_ref());
             let Some(code) = self.code(&at, &waiver.code) else {
                 continue;
             };

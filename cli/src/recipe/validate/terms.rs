@@ -13,6 +13,7 @@ impl Checker<'_> {
         };
         for (index, record) in terms.iter().enumerate() {
             let at = format!("terms.{index}");
+            self.signature(&at, record.signature.as_ref());
             if let Err(error) = registry.add(&record.id, record.clone()) {
                 match error.hint() {
                     Some(hint) => self.wrong_with_help(at, error.to_string(), hint),
@@ -45,6 +46,8 @@ impl Checker<'_> {
             }
             self.source(&at("text"), &clarification.text);
             self.sha256(&at("sha256"), Some(&clarification.sha256));
+            let at = format!("clarification.{index}");
+            self.signature(&at, clarification.signature.as_ref());
         }
     }
 
@@ -60,6 +63,8 @@ impl Checker<'_> {
                 );
             }
             self.sha256(&at("terms_sha256"), Some(&declaration.terms_sha256));
+            let at = format!("declaration.{index}");
+            self.signature(&at, declaration.signature.as_ref());
         }
     }
 }
