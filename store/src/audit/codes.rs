@@ -27,6 +27,11 @@ impl Code {
         known.unwrap_or(Area::Integrity)
     }
 
+    /// Whether it says that something could not be looked at, or is not known.
+    pub fn is_open(&self) -> bool {
+        OPEN.contains(&self.name)
+    }
+
     /// Whether a recipe may make findings of it less grave: not where they are about whether the store, or the recipe
     /// itself, was tampered with, and not where they are about the recipe's own exceptions.
     pub fn can_be_lowered(&self) -> bool {
@@ -37,6 +42,16 @@ impl Code {
         !is_tampering && !is_of_recipe
     }
 }
+
+/// The codes about what could not be looked at.
+const OPEN: [&str; 6] = [
+    "terms::day-unknown",
+    "licences::declared",
+    "licences::text-unknown",
+    "provenance::folder-gone",
+    "integrity::cannot-tell",
+    "conduct::not-seen",
+];
 
 const fn deny(name: &'static str, about: &'static str) -> Code {
     Code {
@@ -129,6 +144,9 @@ pub const CODES: &[Code] = &[
     note("provenance::empty", "the store holds no answers"),
     deny("provenance::exception-expired", "an exception of the recipe has ended"),
     warning("provenance::exception-unused", "an exception of the recipe is about nothing that is here"),
+    deny("provenance::waiver-expired", "a waiver has ended"),
+    deny("provenance::waiver-unsigned", "nobody answers for a waiver, or it gives no reason"),
+    warning("provenance::waiver-unused", "a waiver is about nothing that is here"),
 
     deny("integrity::trace-changed", "a trace or its receipt is not what was recorded"),
     deny("integrity::trace-missing", "a recorded trace is gone"),
@@ -179,9 +197,13 @@ pub const CODES: &[Code] = &[
     deny("conduct::banned-provider", "answers came from a provider that the recipe bans"),
     deny("conduct::banned-region", "answers came from a region that the recipe bans"),
     deny("conduct::banned-model", "answers came from a model that the recipe bans"),
+    note("conduct::not-seen", "requests for imported answers were made elsewhere"),
     warning("conduct::unknown-region", "no region is declared, and the recipe bans some"),
     deny("conduct::exception-expired", "an exception of the recipe has ended"),
     warning("conduct::exception-unused", "an exception of the recipe is about nothing that is here"),
+    deny("conduct::waiver-expired", "a waiver has ended"),
+    deny("conduct::waiver-unsigned", "nobody answers for a waiver, or it gives no reason"),
+    warning("conduct::waiver-unused", "a waiver is about nothing that is here"),
 
     warning("privacy::email", "e-mail addresses"),
     warning("privacy::handle", "handles"),
@@ -195,6 +217,9 @@ pub const CODES: &[Code] = &[
     deny("privacy::secret-by-entropy", "values that are called a secret and look like one"),
     deny("privacy::exception-expired", "an exception of the recipe has ended"),
     warning("privacy::exception-unused", "an exception of the recipe is about nothing that is here"),
+    deny("privacy::waiver-expired", "a waiver has ended"),
+    deny("privacy::waiver-unsigned", "nobody answers for a waiver, or it gives no reason"),
+    warning("privacy::waiver-unused", "a waiver is about nothing that is here"),
 ];
 
 #[cfg(test)]
@@ -230,6 +255,15 @@ mod tests {
             let code = Code::named(&name).unwrap();
             assert_eq!(code.level, detector.level(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_says_that_something_is_open_denies_nothing() {
+        for name in OPEN {
+            assert!(Code::named(name).unwrap().level < Level::Deny, "{name}");
+        }
+        assert!(Code::named("conduct::not-seen").unwrap().is_open());
+        assert!(!Code::named("privacy::email").unwrap().is_open());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `limbeck terms check`: what the terms mean for a recipe, before anything is asked.
 
-use limbeck_store::audit::{self, Finding, Level, RightsInput};
+use limbeck_store::audit::{Area, Finding, Level};
 use serde_json::json;
 
 use super::NOTICE;
@@ -8,9 +8,8 @@ use crate::args::GlobalArgs;
 use crate::commands::stage::cache_dir;
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, sanitize_line};
-use crate::progress::{Progress, ProgressMode};
 use crate::recipe::Recipe;
-use crate::rights::{Looking, today};
+use crate::rights::Rights;
 use crate::sources::Cache;
 
 /// Says what stands against the recipe's intent and what is owed; a check fails where something stands against it.
@@ -20,35 +19,11 @@ pub(super) async fn run(
     global: &GlobalArgs,
     printer: &Printer,
 ) -> anyhow::Result<ExitStatus> {
-    let registry = recipe.registry()?;
     let cache = Cache::new(cache_dir(global)?, true);
-    let progress = Progress::new(ProgressMode::None, printer);
-    let today = today();
-    let looking = Looking {
-        recipe,
-        registry: &registry,
-        cache,
-        progress,
-        today,
-    };
-    let materials = looking.planned().await?;
-    let intent = recipe.meant(materials.families.clone());
-    let input = RightsInput {
-        registry: &registry,
-        intent: &intent,
-        declarations: recipe.declarations(),
-        student: recipe.name(),
-        origins: &materials.origins,
-        weights: &materials.weights,
-        prompts: &materials.prompts,
-        texts: &materials.texts,
-        tags: &materials.tags,
-        today,
-    };
-    let mut findings = audit::terms(&input);
-    findings.extend(audit::licences(&input));
-    findings.extend(materials.findings.iter().cloned());
-    for teacher in &materials.unseen {
+    let rights = Rights::planned(recipe, &cache, printer).await?;
+    let mut findings = rights.findings(Area::Terms);
+    findings.extend(rights.findings(Area::Licences));
+    for teacher in &rights.materials.unseen {
         printer.warning(format_args!(
             "the model of `{teacher}` is not on this machine, and the recipe does not say its `license`"
         ));

@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 use limbeck_store::RunStatus;
-use limbeck_store::audit::{RightsInput, Waiver};
 use limbeck_store::identity::sha256_hex;
 use limbeck_student::export::CardScore;
 use serde::Serialize;
@@ -10,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::From;
 use crate::dossier::{Facts, LedgerState, Training, judge, ways};
+use crate::pipeline::guard::Audited;
 use crate::pipeline::{Finished, Pipeline, train};
-use crate::rights::today;
 use crate::sources::shown;
 
 impl Pipeline {
@@ -21,36 +20,25 @@ impl Pipeline {
         From {
             curated, trained, ..
         }: From<'_>,
-        exporting: &[Waiver],
+        audited: Audited<'_>,
         scores: Vec<CardScore>,
     ) -> anyhow::Result<Facts> {
-        let registry = self.recipe.registry()?;
-        let today = today();
-        let looking = self.looking(&registry);
-        let dataset = curated.outcome.dataset.as_str();
-        let mut found = looking.held(&self.store, Some(dataset)).await?;
-        found.prompts = self.store.prompt_licenses_of(dataset).await?;
-        let intent = self.recipe.meant(found.families.clone());
-        let input = RightsInput {
-            registry: &registry,
-            intent: &intent,
-            declarations: self.recipe.declarations(),
-            student: self.recipe.name(),
-            origins: &found.origins,
-            weights: &found.weights,
-            prompts: &found.prompts,
-            texts: &found.texts,
-            tags: &found.tags,
-            today,
+        let (judged, mut ways) = {
+            let input = audited.rights.input();
+            (judge(&input, audited.areas), ways(&input))
         };
-        let (mut rights, mut ways) = (
-            judge(&input, &self.recipe.audit_policy(today)),
-            ways(&input),
+        let (mut rights, intent, mut found) = (
+            judged,
+            audited.rights.intent.clone(),
+            audited.rights.materials,
         );
-        for finding in &mut rights.findings {
+        for finding in rights.findings_mut() {
             for teacher in self.recipe.teachers() {
                 let shown = shown(&teacher.model);
                 finding.message = finding.message.replace(&teacher.model, &shown);
+            }
+            for text in &found.texts {
+                finding.message = finding.message.replace(&text.file, &shown(&text.file));
             }
         }
         for way in &mut ways {
@@ -60,7 +48,7 @@ impl Pipeline {
             licensed.name = shown(&licensed.name);
         }
         let mut waivers = trained.outcome.waivers.clone();
-        waivers.extend(exporting.iter().cloned());
+        waivers.extend(audited.waivers);
         waivers.sort_by(|a, b| (&a.code, &a.about).cmp(&(&b.code, &b.about)));
         waivers.dedup();
         Ok(Facts {
