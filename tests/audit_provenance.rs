@@ -212,7 +212,7 @@ fn a_student_of_answers_that_were_erased_is_told_and_a_changed_dataset_is_not_le
         .args(["train", "recipe.toml", "--workdir", "poisoned"]);
     train
         .run()
-        .fails_saying(["does not hold the rows that the store has of dataset"]);
+        .fails_saying(["`train` is refused", "provenance::dataset-file-changed"]);
 
     project.stage("train").run().succeeds();
     let [[trace]] = &Sql::open(&project.work("limbeck.db"))

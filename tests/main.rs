@@ -8,7 +8,7 @@
 //! - `cli`, `progress`, `traces`, `chat`, `bench_train`: what each command prints
 //! - `audit`: its exit codes; `audit_forms`: JSON, SARIF and `JUnit`; `audit_policy`: what a recipe says about findings,
 //!   and what training and export refuse; `audit_rights`: terms and licences of what a store holds;
-//!   `audit_provenance`: a work folder tampered with in every way that it has a code for
+//!   `audit_model`: one model, and what its export says of itself; `audit_provenance`: a work folder tampered with in every way that it has a code for
 //! - `signatures`: what persons sign of a recipe, and whose signatures count
 //! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
@@ -30,6 +30,7 @@
 
 mod audit;
 mod audit_forms;
+mod audit_model;
 mod audit_policy;
 mod audit_provenance;
 mod audit_rights;

@@ -5,6 +5,7 @@
 //! reads configuration.
 
 mod args;
+mod auditing;
 mod commands;
 mod digests;
 mod dossier;

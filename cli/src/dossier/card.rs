@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use limbeck_store::audit::{Finding, Level, Licensed};
+use limbeck_store::audit::{Area, Finding, Level, Licensed};
 use limbeck_store::review::{Carried, Signature};
 use limbeck_student::export::markdown_words as words;
 
-use super::{Facts, days};
+use super::{Facts, Rights, days};
 use crate::commands::terms::NOTICE;
 use crate::text::grouped;
 
@@ -80,7 +80,7 @@ fn rights(facts: &Facts) -> String {
          came to `{}`. {NOTICE}\n\n",
         facts.uses().join(", "),
         rights.day,
-        rights.verdict.name(),
+        rights.terms.name(),
     );
     if rights.duties.is_empty() {
         text.push_str("No duties follow from them.\n");
@@ -97,10 +97,10 @@ fn rights(facts: &Facts) -> String {
         );
     }
     let told = rights
-        .findings
-        .iter()
+        .findings()
         .filter(|finding| finding.level > Level::Note || finding.rule.is_some());
     let told: Vec<String> = told.map(finding).collect();
+    text.push_str(&areas(rights));
     if !told.is_empty() {
         let _ = write!(text, "\nWhat was found:\n\n{}", told.concat());
     }
@@ -145,6 +145,22 @@ fn signed(reviewer: &str, signature: Option<&Signature>) -> String {
         |signature| format!("signed with the key {}", words(&signature.signer())),
     );
     format!("{}; {signer}", words(reviewer))
+}
+
+/// What an audit of all areas came to when the files were written.
+fn areas(rights: &Rights) -> String {
+    let words: Vec<String> = Area::ALL
+        .into_iter()
+        .map(|area| match rights.count(area, Level::Deny) {
+            0 => format!("{area} passes"),
+            count => format!("{area} is denied ({count})"),
+        })
+        .collect();
+    format!(
+        "\n`limbeck audit` of what went into it, on the day that it was exported: {}. What could not be looked at is in \
+         `verdict.intoto.json`.\n",
+        words.join(", ")
+    )
 }
 
 fn finding(finding: &Finding) -> String {

@@ -3,22 +3,24 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
-use limbeck_store::audit::{self, Area, AuditPolicy, Finding, Level, RightsInput};
+use limbeck_store::audit::{Area, Code, Finding, Level, RightsInput};
 use limbeck_store::terms::{
     Collected, Decision, Origin, OwedDuty, TermsRecord, Through, Verdict, decide,
 };
 
-/// What may be done with a model as far as the records say.
+/// What may be done with a model as far as the records say, and what an audit finds of it.
 #[derive(Clone, Debug)]
 pub struct Rights {
-    /// The strictest of all verdicts.
+    /// The strictest of all verdicts on terms and licences.
+    pub terms: Verdict,
+    /// The same, or a denial where the audit denies anything else.
     pub verdict: Verdict,
     /// What is owed.
     pub duties: BTreeSet<OwedDuty>,
     /// The records that it rests on, by id and digest.
     pub records: BTreeSet<(String, String)>,
-    /// What the audits of terms and licences found.
-    pub findings: Vec<Finding>,
+    /// What the audit found in each area.
+    pub areas: Vec<(Area, Vec<Finding>)>,
     /// The day that it was judged on.
     pub day: Date,
 }
@@ -48,8 +50,49 @@ pub struct Way {
     pub records: BTreeSet<String>,
 }
 
-/// Judges everything that bears on the student; `policy` is what the recipe makes of findings.
-pub fn judge(input: &RightsInput<'_>, policy: &AuditPolicy<'_>) -> Rights {
+impl Rights {
+    /// Everything that was found.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.areas.iter().flat_map(|(_, found)| found)
+    }
+
+    /// The same, to be shown otherwise.
+    pub fn findings_mut(&mut self) -> impl Iterator<Item = &mut Finding> {
+        self.areas.iter_mut().flat_map(|(_, found)| found)
+    }
+
+    /// How many findings of an area are of a level.
+    pub fn count(&self, area: Area, level: Level) -> usize {
+        let of_area = self.findings().filter(|finding| finding.area == area);
+        of_area.filter(|finding| finding.level == level).count()
+    }
+
+    /// Whether nothing in an area is denied.
+    pub fn passes(&self, area: Area) -> bool {
+        self.count(area, Level::Deny) == 0
+    }
+
+    /// What could not be looked at or is not known, by area, each once.
+    pub fn open(&self) -> Vec<(Area, String)> {
+        let is_open = |finding: &&Finding| Code::named(&finding.code).is_some_and(Code::is_open);
+        let mut open: Vec<(Area, String)> = self
+            .findings()
+            .filter(is_open)
+            .map(|finding| (finding.area, finding.message.clone()))
+            .collect();
+        // An export is entered into the ledger when its files are written, this statement among them.
+        open.push((
+            Area::Provenance,
+            "the record of this export itself, which is made after this was written; `limbeck verify` looks at it"
+                .to_owned(),
+        ));
+        open.dedup();
+        open
+    }
+}
+
+/// Judges everything that bears on the student; `areas` is what the audit found.
+pub fn judge(input: &RightsInput<'_>, areas: Vec<(Area, Vec<Finding>)>) -> Rights {
     let mut decision = Decision::allow();
     let mut ids = BTreeSet::new();
     for origin in input.origins {
@@ -76,22 +119,28 @@ pub fn judge(input: &RightsInput<'_>, policy: &AuditPolicy<'_>) -> Rights {
             }
         }
     }
-    let mut findings = policy.apply(Area::Terms, audit::terms(input));
-    findings.extend(policy.apply(Area::Licences, audit::licences(input)));
-    // Whatever the audit denies is no permission, though no single record says so.
-    if decision.verdict.permits() && findings.iter().any(|finding| finding.level == Level::Deny) {
-        decision.verdict = Verdict::Deny;
-    }
     let records = ids.iter().filter_map(|id| input.registry.record(id));
-    Rights {
+    let mut rights = Rights {
+        terms: decision.verdict,
         verdict: decision.verdict,
         duties: decision.duties,
         records: records
             .map(|record| (record.id.clone(), TermsRecord::digest(record)))
             .collect(),
-        findings,
+        areas,
         day: input.today,
+    };
+    // Whatever the audit denies is no permission, though no single record says so.
+    let passes = |areas: &[Area]| areas.iter().all(|area| rights.passes(*area));
+    let (of_terms, of_all) = (passes(&[Area::Terms, Area::Licences]), passes(&Area::ALL));
+    if rights.terms.permits() && !of_terms {
+        rights.terms = Verdict::Deny;
     }
+    rights.verdict = rights.terms;
+    if rights.verdict.permits() && !of_all {
+        rights.verdict = Verdict::Deny;
+    }
+    rights
 }
 
 /// The origins by way, with the first and the last day of each.

@@ -1,7 +1,7 @@
 //! Statements of in-toto about the training and the verdict, signed by the ledger's key.
 
 use limbeck_store::attestation::{FileDigest, Statement, TRAINING, VERDICT};
-use limbeck_store::audit::Finding;
+use limbeck_store::audit::{Area, Finding, Level};
 use limbeck_store::ledger::SecretKey;
 use serde_json::{Value, json};
 
@@ -81,11 +81,18 @@ fn training(facts: &Facts) -> Value {
 fn verdict(facts: &Facts) -> Value {
     let rights = &facts.rights;
     let mut properties = Vec::new();
+    if rights.terms.permits() {
+        let verdict = rights.terms.name().to_uppercase();
+        properties.push(format!("LIMBECK_TERMS_{verdict}"));
+    }
+    // What terms come to is told above.
+    let others = Area::ALL.into_iter().filter(|area| *area != Area::Terms);
+    properties.extend(
+        others
+            .filter(|area| rights.passes(*area))
+            .map(|area| format!("LIMBECK_{}_PASSED", area.name().to_uppercase())),
+    );
     if rights.verdict.permits() {
-        properties.push(format!(
-            "LIMBECK_TERMS_{}",
-            rights.verdict.name().to_uppercase()
-        ));
         for usage in facts.uses() {
             properties.push(format!(
                 "LIMBECK_FOR_{}",
@@ -100,12 +107,23 @@ fn verdict(facts: &Facts) -> Value {
     let finding = |finding: &Finding| {
         json!({
             "code": finding.code,
+            "area": finding.area,
             "level": finding.level,
             "message": finding.message,
             "rule": finding.rule,
             "waiver": finding.waiver,
         })
     };
+    let area = |area: Area| {
+        json!({
+            "area": area,
+            "about": if area == Area::Integrity { "the whole store" } else { "what went into the model" },
+            "denied": rights.count(area, Level::Deny),
+            "warnings": rights.count(area, Level::Warning),
+            "notes": rights.count(area, Level::Note),
+        })
+    };
+    let open = |(area, what): &(Area, String)| json!({"area": area, "what": what});
     json!({
         "verifier": {
             "id": "urn:x-limbeck:audit:v1",
@@ -121,7 +139,9 @@ fn verdict(facts: &Facts) -> Value {
             "commercial": facts.intent.commercial,
         },
         "duties": rights.duties,
-        "findings": rights.findings.iter().map(finding).collect::<Vec<_>>(),
+        "areas": Area::ALL.map(area),
+        "notEvaluated": rights.open().iter().map(open).collect::<Vec<_>>(),
+        "findings": rights.findings().map(finding).collect::<Vec<_>>(),
         "declarations": facts.declarations,
         "waivers": facts.waivers,
     })

@@ -145,6 +145,6 @@ fn processing(facts: &Facts) -> String {
          prompts: {TO_FILL_IN}\n\
          - 3.2 Removal of illegal content: {TO_FILL_IN}\n\
          - 3.3 Checks that answers went through before they were learned from: {checks}\n",
-        facts.rights.verdict.name()
+        facts.rights.terms.name()
     )
 }

@@ -1,5 +1,6 @@
 //! The second stage: judge the answers, and choose what the student learns from.
 
+use limbeck_store::audit::Lineage;
 use limbeck_store::redact::{Counts, Replaced};
 use limbeck_store::{
     Candidate, CheckSummary, ChoiceDistribution, Curation, Dataset, PriorCorrectionFit, TraceRecord,
@@ -38,6 +39,18 @@ pub struct Outcome {
     /// How many answers were looked through for it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub looked_through: u64,
+}
+
+impl Finished<Outcome> {
+    /// What goes into a model that learns from this.
+    pub(super) fn lineage(&self) -> Lineage {
+        Lineage {
+            dataset: self.outcome.dataset.clone(),
+            curation: self.dir.hash().to_owned(),
+            model: None,
+            export: None,
+        }
+    }
 }
 
 impl Pipeline {

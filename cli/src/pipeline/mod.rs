@@ -301,9 +301,7 @@ impl Pipeline {
         summary: impl FnOnce(&T) -> serde_json::Result<serde_json::Value>,
         after: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<T> {
-        if self.options.only_look {
-            return Err(NotDone.into());
-        }
+        self.must_work()?;
         self.stop_if_cancelled()?;
         dir.create()?;
         let id = self
@@ -329,6 +327,14 @@ impl Pipeline {
             dir.finish(outcome)?;
         }
         result
+    }
+
+    /// Ends a run that only looks, where a stage is not done.
+    fn must_work(&self) -> anyhow::Result<()> {
+        if self.options.only_look {
+            return Err(NotDone.into());
+        }
+        Ok(())
     }
 
     /// Ends the run where the user asked for it.

@@ -68,8 +68,10 @@ impl Pipeline {
         let outcome = if let Some(outcome) = done {
             outcome
         } else {
-            let waivers = self.may_go_on("train", curated).await?;
-            let work = self.learn(curated, &dir, waivers);
+            self.must_work()?;
+            let lineage = curated.lineage();
+            let audited = self.refuse_what_is_denied("train", &lineage).await?;
+            let work = self.learn(curated, &dir, audited.waivers);
             self.recorded("train", &dir, work).await?
         };
         self.work.link("student", &dir.join(STUDENT))?;

@@ -19,7 +19,7 @@ level = "warn"
 reason = "it was me"
 
 [[waiver]]
-code = "privacy::email"
+code = "privacy::mail"
 expires = "2027-01-01"
 
 [harvest]"#;
@@ -57,11 +57,11 @@ fn codes_that_are_not_there_and_exceptions_that_cannot_be_are_mistakes() {
            |         ^^^^^^
            = help: it tells that something was tampered with, or that the recipe excepts too much; a `[[waiver]]` lets training and export go on, and is shown in what they make
 
-        `privacy::email` stops neither training nor export, so there is nothing to waive
+        no finding has the code `privacy::mail`
           --> recipe.toml:30:8
            |
-        30 | code = "privacy::email"
-           |        ^^^^^^^^^^^^^^^^
-           = help: an `[[audit.rule]]` says how grave it is"#]],
+        30 | code = "privacy::mail"
+           |        ^^^^^^^^^^^^^^^
+           = help: did you mean `privacy::email`?"#]],
     );
 }

@@ -45,22 +45,22 @@ pub struct Materials {
 }
 
 /// Where models are looked for. Nothing is downloaded.
-pub struct Looking<'a> {
+pub(super) struct Looking<'a> {
     /// The recipe that names them.
-    pub recipe: &'a Recipe,
+    pub(super) recipe: &'a Recipe,
     /// What counts of what it says of rights.
-    pub reviewed: &'a Reviewed,
+    pub(super) reviewed: &'a Reviewed,
     /// Downloads of earlier runs.
-    pub cache: Cache,
+    pub(super) cache: Cache,
     /// How long reading takes.
-    pub progress: Progress,
+    pub(super) progress: Progress,
     /// The day of the look.
-    pub today: Date,
+    pub(super) today: Date,
 }
 
 impl Looking<'_> {
     /// What the recipe is going to use: answers as if they were asked for today.
-    pub async fn planned(&self) -> anyhow::Result<Materials> {
+    pub(super) async fn planned(&self) -> anyhow::Result<Materials> {
         let (recipe, today) = (self.recipe, self.today);
         let mut materials = Materials::default();
         let clarified = self.clarified(&mut materials).await;
@@ -112,13 +112,20 @@ impl Looking<'_> {
     }
 
     /// What the store holds: all answers, or those that `dataset` is made of, as their receipts tell.
-    pub async fn held(&self, store: &Store, dataset: Option<&str>) -> anyhow::Result<Materials> {
+    pub(super) async fn held(
+        &self,
+        store: &Store,
+        dataset: Option<&str>,
+    ) -> anyhow::Result<Materials> {
         let mut materials = Materials {
             origins: match dataset {
                 Some(dataset) => store.terms_origins_of(dataset).await?,
                 None => store.terms_origins().await?,
             },
-            prompts: store.prompt_licenses().await?,
+            prompts: match dataset {
+                Some(dataset) => store.prompt_licenses_of(dataset).await?,
+                None => store.prompt_licenses().await?,
+            },
             ..Materials::default()
         };
         let receipts = store.terms_origins().await?.into_iter();

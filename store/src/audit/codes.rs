@@ -27,6 +27,11 @@ impl Code {
         known.unwrap_or(Area::Integrity)
     }
 
+    /// Whether it says that something could not be looked at, or is not known.
+    pub fn is_open(&self) -> bool {
+        OPEN.contains(&self.name)
+    }
+
     /// Whether a recipe may make findings of it less grave: not where they are about whether the store, or the recipe
     /// itself, was tampered with, and not where they are about the recipe's own exceptions.
     pub fn can_be_lowered(&self) -> bool {
@@ -37,6 +42,16 @@ impl Code {
         !is_tampering && !is_of_recipe
     }
 }
+
+/// The codes about what could not be looked at.
+const OPEN: [&str; 6] = [
+    "terms::day-unknown",
+    "licences::declared",
+    "licences::text-unknown",
+    "provenance::folder-gone",
+    "integrity::cannot-tell",
+    "conduct::not-seen",
+];
 
 const fn deny(name: &'static str, about: &'static str) -> Code {
     Code {
@@ -153,6 +168,9 @@ pub const CODES: &[Code] = &[
     deny("provenance::exception-changed", "an exception, or what it was signed for, was changed after it was signed"),
     deny("provenance::exception-signer-unknown", "an exception is signed by a key that nobody trusts"),
     warning("provenance::exception-unused", "an exception of the recipe is about nothing that is here"),
+    deny("provenance::waiver-expired", "a waiver has ended"),
+    deny("provenance::waiver-unsigned", "nobody answers for a waiver, or it gives no reason"),
+    warning("provenance::waiver-unused", "a waiver is about nothing that is here"),
 
     deny("integrity::trace-changed", "a trace or its receipt is not what was recorded"),
     deny("integrity::trace-missing", "a recorded trace is gone"),
@@ -208,12 +226,16 @@ pub const CODES: &[Code] = &[
     deny("conduct::banned-provider", "answers came from a provider that the recipe bans"),
     deny("conduct::banned-region", "answers came from a region that the recipe bans"),
     deny("conduct::banned-model", "answers came from a model that the recipe bans"),
+    note("conduct::not-seen", "requests for imported answers were made elsewhere"),
     warning("conduct::unknown-region", "no region is declared, and the recipe bans some"),
     deny("conduct::exception-expired", "an exception of the recipe has ended"),
     deny("conduct::exception-unsigned", "nobody has signed an exception for what is denied"),
     deny("conduct::exception-changed", "an exception, or what it was signed for, was changed after it was signed"),
     deny("conduct::exception-signer-unknown", "an exception is signed by a key that nobody trusts"),
     warning("conduct::exception-unused", "an exception of the recipe is about nothing that is here"),
+    deny("conduct::waiver-expired", "a waiver has ended"),
+    deny("conduct::waiver-unsigned", "nobody answers for a waiver, or it gives no reason"),
+    warning("conduct::waiver-unused", "a waiver is about nothing that is here"),
 
     warning("privacy::email", "e-mail addresses"),
     warning("privacy::handle", "handles"),
@@ -230,6 +252,9 @@ pub const CODES: &[Code] = &[
     deny("privacy::exception-changed", "an exception, or what it was signed for, was changed after it was signed"),
     deny("privacy::exception-signer-unknown", "an exception is signed by a key that nobody trusts"),
     warning("privacy::exception-unused", "an exception of the recipe is about nothing that is here"),
+    deny("privacy::waiver-expired", "a waiver has ended"),
+    deny("privacy::waiver-unsigned", "nobody answers for a waiver, or it gives no reason"),
+    warning("privacy::waiver-unused", "a waiver is about nothing that is here"),
 ];
 
 #[cfg(test)]
@@ -265,6 +290,15 @@ mod tests {
             let code = Code::named(&name).unwrap();
             assert_eq!(code.level, detector.level(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_says_that_something_is_open_denies_nothing() {
+        for name in OPEN {
+            assert!(Code::named(name).unwrap().level < Level::Deny, "{name}");
+        }
+        assert!(Code::named("conduct::not-seen").unwrap().is_open());
+        assert!(!Code::named("privacy::email").unwrap().is_open());
     }
 
     #[test]

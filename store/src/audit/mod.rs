@@ -9,6 +9,7 @@ pub mod conduct;
 mod finding;
 pub(crate) mod integrity;
 mod licences;
+mod lineage;
 mod policy;
 #[cfg(test)]
 mod policy_tests;
@@ -25,6 +26,7 @@ pub use codes::{CODES, Code};
 pub use finding::{Area, Finding, Level};
 pub use integrity::IntegrityOptions;
 pub use licences::licences;
+pub use lineage::Lineage;
 pub use policy::{AppliedRule, AuditPolicy, Rule, RuleLevel, Waiver};
 pub use rights::{LicenseTags, LicenseText, Licensed, RightsInput};
 pub use signatures::of_signature;

@@ -10,15 +10,48 @@ use crate::StoreError;
 use crate::audit::Finding;
 use crate::audit::conduct::{self, ConductPolicy, Origin, Request};
 use crate::audit::privacy::{Detector, PrivacyCounts};
+use crate::curate::RowAnswer;
 use crate::record::PromptBody;
 
 impl Store {
     /// Everything that the kept attempts and receipts show against `policy`, the declared limits and the waits that
-    /// services asked for.
-    pub async fn audit_conduct(&self, policy: &ConductPolicy) -> Result<Vec<Finding>, StoreError> {
+    /// services asked for. Bans are held to all answers, or to those that `dataset` is made of; limits and waits to all
+    /// requests in any case, since a service counts them together, whatever became of the answers.
+    pub async fn audit_conduct(
+        &self,
+        policy: &ConductPolicy,
+        dataset: Option<&str>,
+    ) -> Result<Vec<Finding>, StoreError> {
         let requests = self.requests().await?;
-        let origins = self.origins().await?;
+        let origins = self.origins(dataset).await?;
         Ok(conduct::conduct(&requests, &origins, policy))
+    }
+
+    /// What `detectors` count in the rows of a dataset: in what is learned from, after everything was replaced that was
+    /// to be.
+    pub async fn audit_privacy_of(
+        &self,
+        dataset: &str,
+        detectors: Vec<Box<dyn Detector>>,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let mut counts = PrivacyCounts::new(detectors);
+        let mut rows = sqlx::query!(
+            "SELECT input, answer FROM dataset_rows JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1",
+            dataset,
+        )
+        .fetch(self.pool());
+        while let Some(row) = rows.try_next().await.map_err(self.explain())? {
+            counts.add("inputs of the dataset", [row.input.as_str()]);
+            match self.parse("answer", &row.answer)? {
+                RowAnswer::Text { text, .. } => {
+                    counts.add("answers of the dataset", [text.as_str()]);
+                }
+                // The choices are the recipe's own words.
+                RowAnswer::Labels { .. } => {}
+            }
+        }
+        drop(rows);
+        Ok(counts.findings())
     }
 
     /// What `detectors` count in all prompts as they are asked and in all answers, with what the teacher thought aloud
@@ -103,10 +136,14 @@ impl Store {
     }
 
     /// Where the answers came from.
-    async fn origins(&self) -> Result<Vec<Origin>, StoreError> {
+    async fn origins(&self, dataset: Option<&str>) -> Result<Vec<Origin>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT provider, model, region, count(*) AS "answers!: i64" FROM receipts
-               GROUP BY provider, model, region ORDER BY provider, model, region"#,
+            r#"SELECT provider, model, region, import IS NOT NULL AS "is_import!: bool", count(*) AS "answers!: i64"
+               FROM receipts
+               WHERE ?1 IS NULL OR trace_id IN (
+                   SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1)
+               GROUP BY provider, model, region, import IS NOT NULL ORDER BY provider, model, region"#,
+            dataset,
         )
         .fetch_all(self.pool())
         .await
@@ -117,6 +154,7 @@ impl Store {
                     provider: row.provider,
                     model: row.model,
                     region: row.region,
+                    is_import: row.is_import,
                     answers: self.unsigned("answers", row.answers)?,
                 })
             })

@@ -5,41 +5,65 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde_json::Value;
 
 use super::Store;
-use crate::audit::Finding;
-use crate::audit::provenance::{Held, HeldDataset, Noted, OnDisk, Several, provenance};
+use crate::audit::provenance::{FileDigest, Held, HeldDataset, Noted, OnDisk, Several, provenance};
+use crate::audit::{Finding, Lineage};
 use crate::{Candidate, StoreError};
 
 impl Store {
-    /// Everything in which the chain from files back to requests is broken, with what lies on the disk.
-    pub async fn audit_provenance(&self, disk: &OnDisk) -> Result<Vec<Finding>, StoreError> {
-        let held = self.held().await?;
-        Ok(provenance(&held, disk))
+    /// Everything in which the chain from files back to requests is broken, with what lies on the disk: of all that the
+    /// store holds, or of one model.
+    pub async fn audit_provenance(
+        &self,
+        disk: &OnDisk,
+        lineage: Option<&Lineage>,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let held = self.held(lineage).await?;
+        Ok(provenance(held, disk, lineage))
     }
 
-    async fn held(&self) -> Result<Held, StoreError> {
+    /// What a folder with these files came from; `None` where the ledger tells of none of them, or the store does not
+    /// hold what the model learned from.
+    pub async fn lineage_of(&self, files: &[FileDigest]) -> Result<Option<Lineage>, StoreError> {
+        let (models, exports) = (self.noted("model").await?, self.noted("export").await?);
+        let Some(lineage) = Lineage::of_files(files, &models, &exports) else {
+            return Ok(None);
+        };
+        let is_held = self.dataset_ids().await?.contains(&lineage.dataset);
+        Ok(is_held.then_some(lineage))
+    }
+
+    async fn held(&self, lineage: Option<&Lineage>) -> Result<Held, StoreError> {
         let models = self.noted("model").await?;
-        let recorded: HashSet<String> = self.subjects("dataset").await?;
+        let of_models = models
+            .values()
+            .filter_map(|model| Some((model.text("curation")?, model.text("dataset")?)));
+        let chosen: BTreeSet<(&str, &str)> = match lineage {
+            Some(lineage) => BTreeSet::from([(&lineage.curation[..], &lineage.dataset[..])]),
+            None => of_models.collect(),
+        };
         let mut dropped = BTreeMap::new();
-        for model in models.values() {
-            if let (Some(curation), Some(dataset)) = (model.text("curation"), model.text("dataset"))
-            {
-                let several = self.dropped_in(curation, dataset).await?;
-                if several.count > 0 {
-                    dropped.insert((curation.to_owned(), dataset.to_owned()), several);
-                }
+        for (curation, dataset) in chosen {
+            let several = self.dropped_in(curation, dataset).await?;
+            if several.count > 0 {
+                dropped.insert((curation.to_owned(), dataset.to_owned()), several);
             }
         }
+        let recorded: HashSet<String> = self.subjects("dataset").await?;
+        let dataset = lineage.map(|lineage| lineage.dataset.as_str());
         let mut datasets = BTreeMap::new();
         for id in self.dataset_ids().await? {
+            if dataset.is_some_and(|dataset| dataset != id) {
+                continue;
+            }
             let held = self.held_dataset(&id, recorded.contains(&id)).await?;
             datasets.extend(held.map(|held| (id, held)));
         }
         let recipes = self.ledger_entries("recipe").await?;
         Ok(Held {
             traces: self.count_traces().await? as u64,
-            unrecorded: self.unrecorded_traces().await?,
-            unreceipted: self.unreceipted_traces().await?,
-            unasked: self.unasked_traces().await?,
+            unrecorded: self.unrecorded_traces(dataset).await?,
+            unreceipted: self.unreceipted_traces(dataset).await?,
+            unasked: self.unasked_traces(dataset).await?,
             datasets,
             erased: self.erased().await?,
             curations: self.subjects("curation").await?.into_iter().collect(),
@@ -83,10 +107,13 @@ impl Store {
         Ok(erased)
     }
 
-    async fn unrecorded_traces(&self) -> Result<Several, StoreError> {
+    async fn unrecorded_traces(&self, dataset: Option<&str>) -> Result<Several, StoreError> {
         let found = sqlx::query!(
             r#"SELECT count(*) AS "count!: i64", min(id) AS "example: String" FROM traces WHERE NOT EXISTS (
-                   SELECT 1 FROM ledger_leaves WHERE kind = 'trace' AND subject = traces.id)"#
+                   SELECT 1 FROM ledger_leaves WHERE kind = 'trace' AND subject = traces.id)
+               AND (?1 IS NULL OR id IN (
+                   SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1))"#,
+            dataset,
         )
         .fetch_one(self.pool())
         .await
@@ -94,10 +121,13 @@ impl Store {
         self.several(found.count, found.example)
     }
 
-    async fn unreceipted_traces(&self) -> Result<Several, StoreError> {
+    async fn unreceipted_traces(&self, dataset: Option<&str>) -> Result<Several, StoreError> {
         let found = sqlx::query!(
             r#"SELECT count(*) AS "count!: i64", min(id) AS "example: String" FROM traces
-               WHERE id NOT IN (SELECT trace_id FROM receipts)"#
+               WHERE id NOT IN (SELECT trace_id FROM receipts)
+               AND (?1 IS NULL OR id IN (
+                   SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1))"#,
+            dataset,
         )
         .fetch_one(self.pool())
         .await
@@ -106,11 +136,14 @@ impl Store {
     }
 
     /// Imported answers were asked for elsewhere, and their receipts say where.
-    async fn unasked_traces(&self) -> Result<Several, StoreError> {
+    async fn unasked_traces(&self, dataset: Option<&str>) -> Result<Several, StoreError> {
         let found = sqlx::query!(
             r#"SELECT count(*) AS "count!: i64", min(trace_id) AS "example: String" FROM receipts
                WHERE import IS NULL AND NOT EXISTS (
-                   SELECT 1 FROM attempts WHERE attempts.trace_id = receipts.trace_id AND failure_kind IS NULL)"#
+                   SELECT 1 FROM attempts WHERE attempts.trace_id = receipts.trace_id AND failure_kind IS NULL)
+               AND (?1 IS NULL OR trace_id IN (
+                   SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1))"#,
+            dataset,
         )
         .fetch_one(self.pool())
         .await

@@ -13,7 +13,8 @@ impl Store {
         self.origins_of(None).await
     }
 
-    /// The same for the answers that a dataset is made of.
+    /// The same for the answers that a dataset is made of, those that were erased since among them: what was learned
+    /// from them is not unlearned.
     pub async fn terms_origins_of(&self, dataset: &str) -> Result<Vec<Origin>, StoreError> {
         self.origins_of(Some(dataset)).await
     }
@@ -24,9 +25,11 @@ impl Store {
                    import IS NOT NULL AS "is_import!: bool", terms,
                    substr(recorded_at, 1, 10) AS "day!: String", count(*) AS "answers!: i64"
                FROM receipts JOIN traces ON traces.id = receipts.trace_id
-               WHERE NOT EXISTS (SELECT 1 FROM ledger_leaves WHERE kind = 'erasure' AND subject = traces.id)
-                   AND (?1 IS NULL OR traces.id IN (
-                       SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1))
+               WHERE CASE WHEN ?1 IS NULL
+                   THEN NOT EXISTS (SELECT 1 FROM ledger_leaves WHERE kind = 'erasure' AND subject = traces.id)
+                   ELSE traces.id IN (
+                       SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1)
+                   END
                GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, terms, substr(recorded_at, 1, 10)
                ORDER BY min(traces.number)"#,
             dataset,

@@ -13,6 +13,7 @@ pub(super) fn value(looked: &Looked) -> Value {
         "limbeck_version": env!("CARGO_PKG_VERSION"),
         "workdir": looked.workdir,
         "recipe": looked.recipe,
+        "model": looked.lineage,
         "areas": areas,
         "intent": looked.intent,
         "findings": findings,

@@ -2,29 +2,29 @@
 
 mod json;
 mod junit;
-mod on_disk;
-mod rights;
 mod sarif;
 mod target;
 mod text;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use limbeck_store::audit::{Area, Finding, IntegrityOptions, Level, privacy};
+use limbeck_store::audit::{Area, Finding, IntegrityOptions, Level, Lineage};
 use limbeck_store::ledger::PublicKey;
 use limbeck_store::terms::Use;
 
 use crate::args::GlobalArgs;
+use crate::auditing::Audit;
+use crate::commands::stage::cache_dir;
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, WithHint, sanitize_line};
-use crate::recipe::Recipe;
-use crate::rights::{Reviewed, today};
+use crate::rights::{Reviewed, Rights};
 use crate::signing::reviewer;
-use rights::Rights;
+use crate::sources::Cache;
 use target::{Target, Words};
 
 const NO_ADVICE: &str = "What was kept was read by a program. This is not legal advice, and what it does not see it does not tell.";
@@ -106,6 +106,8 @@ struct Looked {
     workdir: String,
     /// The file that says what is meant, if there is one.
     recipe: Option<String>,
+    /// What one model came by, where that was looked at in place of the whole store.
+    lineage: Option<Lineage>,
 }
 
 /// Looks, writes what was found, and says which areas deny something. What keeps it from looking is printed here,
@@ -143,47 +145,45 @@ async fn look(
     printer: &Printer,
 ) -> anyhow::Result<ExitStatus> {
     let words = Words::parse(&args.words)?;
-    let options = args.integrity()?;
+    let integrity = args.integrity()?;
     let target = Target::open(words.target.as_deref(), args.workdir.as_deref()).await?;
+    target.can_be_judged(&words.areas)?;
     let needs_rights = [Area::Terms, Area::Licences];
     let reviewers = reviewer::trusted(&args.reviewers)?;
     let recipe = target.recipe.as_ref();
     let reviewed = recipe.map(|recipe| Reviewed::of(recipe, &reviewers, &args.intent));
-    let reviewed = reviewed.transpose()?;
+    let reviewed = reviewed.transpose()?.map(Arc::new);
     let rights = if words.areas.iter().any(|area| needs_rights.contains(area)) {
-        target.needed_recipe()?;
-        match &reviewed {
-            Some(reviewed) => {
-                Some(Rights::read(&target, reviewed, &args.intent, global, printer).await?)
-            }
-            None => None,
-        }
+        let reviewed = reviewed.clone();
+        Some(rights(&target, reviewed, &args.intent, global, printer).await?)
     } else {
         None
     };
-    let mut looked = Looked {
-        areas: Vec::new(),
+    let audit = Audit {
+        store: &target.store,
+        workdir: &target.workdir,
+        recipe,
+        reviewed: reviewed.as_deref(),
+        copy: target.copy.as_deref(),
+        is_foreign_copy: target.is_foreign_copy,
+        lineage: target.lineage.as_ref(),
+        folder: target.model.as_deref(),
+        integrity,
+    };
+    let mut areas = Vec::new();
+    for area in words.areas {
+        areas.push((area, audit.findings(area, rights.as_ref()).await?));
+    }
+    let looked = Looked {
+        areas,
         intent: rights
             .iter()
             .flat_map(|rights| rights.intent.uses())
             .collect(),
         workdir: target.workdir.display().to_string(),
-        recipe: target
-            .recipe
-            .as_ref()
-            .map(|recipe| recipe.path().display().to_string()),
+        recipe: recipe.map(|recipe| recipe.path().display().to_string()),
+        lineage: target.lineage.clone(),
     };
-    for area in words.areas {
-        let findings = match (area, &rights) {
-            (Area::Terms | Area::Licences, Some(rights)) => rights.findings(area),
-            _ => in_store(area, &target, &options).await?,
-        };
-        let findings = match &reviewed {
-            Some(reviewed) => reviewed.policy(today()).apply(area, findings),
-            None => findings,
-        };
-        looked.areas.push((area, findings));
-    }
     let exit_code = bits(&looked.areas);
     match args.format {
         AuditFormat::Human => printer.line(text::text(&looked))?,
@@ -194,26 +194,21 @@ async fn look(
     Ok(ExitStatus::Audited(exit_code))
 }
 
-/// The areas that look at the store and at what lies beside it.
-async fn in_store(
-    area: Area,
-    target: &Target,
-    options: &IntegrityOptions,
-) -> anyhow::Result<Vec<Finding>> {
-    let store = &target.store;
-    Ok(match area {
-        Area::Provenance => store.audit_provenance(&on_disk::read(target)?).await?,
-        Area::Integrity => store.audit_integrity(options).await?,
-        Area::Conduct => {
-            let policy = target.recipe.as_ref().map(Recipe::conduct);
-            store.audit_conduct(&policy.unwrap_or_default()).await?
-        }
-        Area::Privacy => {
-            let detectors = privacy::detectors().context("a detector is wrong")?;
-            store.audit_privacy(detectors).await?
-        }
-        Area::Terms | Area::Licences => Vec::new(),
-    })
+/// What terms and licences are judged by. `uses` stand for those of the recipe, if there are any.
+async fn rights<'a>(
+    target: &'a Target,
+    reviewed: Option<Arc<Reviewed>>,
+    uses: &[Use],
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> anyhow::Result<Rights<'a>> {
+    let recipe = target.needed_recipe()?;
+    let reviewed = reviewed.context("terms and licences are judged by a recipe")?;
+    let cache = Cache::new(cache_dir(global)?, true);
+    let dataset = target.lineage.as_ref();
+    let dataset = dataset.map(|lineage| lineage.dataset.as_str());
+    let rights = Rights::held(recipe, reviewed, &cache, printer, &target.store, dataset).await?;
+    Ok(rights.for_uses(uses))
 }
 
 /// The bits of the areas in which something is denied.

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use limbeck_store::Store;
-use limbeck_store::audit::Area;
+use limbeck_store::audit::{Area, Lineage};
 use limbeck_store::identity::sha256_hex;
 
+use crate::auditing::digests;
 use crate::pipeline::kept_recipe::RECIPE_COPY;
 use crate::printer::{WithHint, sanitize_line};
 use crate::recipe::{Recipe, nearest};
@@ -68,6 +69,8 @@ pub(super) struct Target {
     pub(super) is_foreign_copy: bool,
     /// A model that is looked at by itself.
     pub(super) model: Option<PathBuf>,
+    /// What it came by, where the ledger tells of it.
+    pub(super) lineage: Option<Lineage>,
 }
 
 impl Target {
@@ -91,7 +94,11 @@ impl Target {
             copy,
             is_foreign_copy: false,
             model: named.model,
+            lineage: None,
         };
+        if let Some(folder) = &target.model {
+            target.lineage = target.store.lineage_of(&digests(folder)?).await?;
+        }
         if target.recipe.is_none() && target.copy.is_some() {
             let noted = target.store.ledger_entries("recipe").await?.pop();
             let folder = noted.as_ref().map(|noted| &noted.record["folder"]);
@@ -103,6 +110,22 @@ impl Target {
             target.is_foreign_copy = noted.map(|noted| noted.subject) != target.copy;
         }
         Ok(target)
+    }
+
+    /// Whether these areas can be judged. Those that ask what went into a model cannot where nothing is known of it;
+    /// together with provenance, which denies such a model, they are held to the whole store.
+    pub(super) fn can_be_judged(&self, areas: &[Area]) -> anyhow::Result<()> {
+        let is_unknown = self.model.is_some() && self.lineage.is_none();
+        let of_model = |area: &Area| !matches!(area, Area::Provenance | Area::Integrity);
+        if !is_unknown || areas.contains(&Area::Provenance) || !areas.iter().any(of_model) {
+            return Ok(());
+        }
+        let model = self.model.as_deref().unwrap_or(&self.workdir).display();
+        let workdir = self.workdir.display();
+        Err(anyhow::anyhow!(
+            "the store in `{workdir}` does not tell what the model in `{model}` learned from"
+        ))
+        .hint("look at `provenance` as well, or name the work folder of the run that made it with `--workdir`")
     }
 
     /// The recipe, which the areas of terms and licences cannot do without.

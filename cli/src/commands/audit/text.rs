@@ -12,6 +12,12 @@ use crate::rights::signed_with;
 /// Everything that was found, grouped by area, and then what is owed.
 pub(super) fn text(looked: &Looked) -> String {
     let mut lines = Vec::new();
+    if let Some(lineage) = &looked.lineage {
+        lines.push(format!(
+            "What went into the model, by dataset {}:\n",
+            lineage.dataset
+        ));
+    }
     for (area, found) in &looked.areas {
         lines.push(format!("{area}: {}", verdict(found)));
         lines.extend(few_of_each(found));

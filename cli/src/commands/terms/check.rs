@@ -1,6 +1,8 @@
 //! `limbeck terms check`: what the terms mean for a recipe, before anything is asked.
 
-use limbeck_store::audit::{self, Area, Finding, Level, RightsInput};
+use std::sync::Arc;
+
+use limbeck_store::audit::{Area, Finding, Level};
 use serde_json::json;
 
 use super::NOTICE;
@@ -8,9 +10,8 @@ use crate::args::GlobalArgs;
 use crate::commands::stage::cache_dir;
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, sanitize_line};
-use crate::progress::{Progress, ProgressMode};
 use crate::recipe::Recipe;
-use crate::rights::{Looking, Reviewed, today};
+use crate::rights::{Reviewed, Rights};
 use crate::signing::reviewer;
 use crate::sources::Cache;
 
@@ -22,38 +23,15 @@ pub(super) async fn run(
     global: &GlobalArgs,
     printer: &Printer,
 ) -> anyhow::Result<ExitStatus> {
-    let reviewed = Reviewed::of(recipe, &reviewer::trusted(reviewers)?, &[])?;
     let cache = Cache::new(cache_dir(global)?, true);
-    let progress = Progress::new(ProgressMode::None, printer);
-    let today = today();
-    let looking = Looking {
-        recipe,
-        reviewed: &reviewed,
-        cache,
-        progress,
-        today,
-    };
-    let materials = looking.planned().await?;
-    let intent = recipe.meant(materials.families.clone());
-    let input = RightsInput {
-        registry: &reviewed.registry,
-        intent: &intent,
-        declarations: &reviewed.declarations,
-        student: recipe.name(),
-        origins: &materials.origins,
-        weights: &materials.weights,
-        prompts: &materials.prompts,
-        texts: &materials.texts,
-        tags: &materials.tags,
-        today,
-    };
+    let reviewed = Arc::new(Reviewed::of(recipe, &reviewer::trusted(reviewers)?, &[])?);
+    let rights = Rights::planned(recipe, reviewed.clone(), &cache, printer).await?;
     let of_rights = |found: &&Finding| matches!(found.area, Area::Terms | Area::Licences);
     let signatures = reviewed.findings.iter().filter(of_rights);
     let mut findings: Vec<Finding> = signatures.cloned().collect();
-    findings.extend(audit::terms(&input));
-    findings.extend(audit::licences(&input));
-    findings.extend(materials.findings.iter().cloned());
-    for teacher in &materials.unseen {
+    findings.extend(rights.findings(Area::Terms));
+    findings.extend(rights.findings(Area::Licences));
+    for teacher in &rights.materials.unseen {
         printer.warning(format_args!(
             "the model of `{teacher}` is not on this machine, and the recipe does not say its `license`"
         ));

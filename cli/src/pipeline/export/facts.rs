@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use limbeck_store::RunStatus;
-use limbeck_store::audit::{RightsInput, Waiver};
+use limbeck_store::audit::Waiver;
 use limbeck_store::identity::sha256_hex;
 use limbeck_store::review::Carried;
 use limbeck_store::terms::Declaration;
@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use super::From;
 use crate::dossier::{Facts, LedgerState, Training, judge, ways};
+use crate::pipeline::guard::Audited;
 use crate::pipeline::{Finished, Pipeline, train};
-use crate::rights::{Reviewed, today};
+use crate::rights::Reviewed;
 use crate::sources::shown;
 
 impl Pipeline {
@@ -23,33 +24,26 @@ impl Pipeline {
         From {
             curated, trained, ..
         }: From<'_>,
-        exporting: &[Carried<Waiver>],
+        audited: Audited<'_>,
         scores: Vec<CardScore>,
     ) -> anyhow::Result<Facts> {
-        let reviewed = self.reviewed()?;
-        let today = today();
-        let looking = self.looking(&reviewed);
-        let dataset = curated.outcome.dataset.as_str();
-        let mut found = looking.held(&self.store, Some(dataset)).await?;
-        found.prompts = self.store.prompt_licenses_of(dataset).await?;
-        let intent = self.recipe.meant(found.families.clone());
-        let input = RightsInput {
-            registry: &reviewed.registry,
-            intent: &intent,
-            declarations: &reviewed.declarations,
-            student: self.recipe.name(),
-            origins: &found.origins,
-            weights: &found.weights,
-            prompts: &found.prompts,
-            texts: &found.texts,
-            tags: &found.tags,
-            today,
+        let reviewed = audited.rights.reviewed.clone();
+        let (judged, mut ways) = {
+            let input = audited.rights.input();
+            (judge(&input, audited.areas), ways(&input))
         };
-        let (mut rights, mut ways) = (judge(&input, &reviewed.policy(today)), ways(&input));
-        for finding in &mut rights.findings {
+        let (mut rights, intent, mut found) = (
+            judged,
+            audited.rights.intent.clone(),
+            audited.rights.materials,
+        );
+        for finding in rights.findings_mut() {
             for teacher in self.recipe.teachers() {
                 let shown = shown(&teacher.model);
                 finding.message = finding.message.replace(&teacher.model, &shown);
+            }
+            for text in &found.texts {
+                finding.message = finding.message.replace(&text.file, &shown(&text.file));
             }
         }
         for way in &mut ways {
@@ -59,7 +53,7 @@ impl Pipeline {
             licensed.name = shown(&licensed.name);
         }
         let mut waivers = trained.outcome.waivers.clone();
-        waivers.extend(exporting.iter().cloned());
+        waivers.extend(audited.waivers);
         let key = |waiver: &Carried<Waiver>| (waiver.said.code.clone(), waiver.said.about.clone());
         waivers.sort_by_key(key);
         waivers.dedup();

@@ -9,12 +9,13 @@ use anyhow::Context;
 use limbeck_model::{MetadataValue, ModelFiles};
 use limbeck_store::NotedKind;
 use limbeck_store::attestation::{FileDigest, SIGNING_KEY};
-use limbeck_store::audit::Waiver;
+use limbeck_store::audit::{Lineage, Waiver};
 use limbeck_store::review::Carried;
 use limbeck_student::export::{CardFacts, CardScore, ExportError, ExportModel, Exported, export};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::guard::Audited;
 use super::{Finished, Interrupted, Pipeline, StageDir, curate, evaluate, train, write_whole};
 use crate::dossier::{Facts, sections};
 use crate::recipe::{ImportSection, SourceTable};
@@ -45,7 +46,7 @@ pub struct Outcome {
 }
 
 /// Raised when other documents go with the files, so that older exports are made anew.
-const DOCUMENTS: u32 = 1;
+const DOCUMENTS: u32 = 2;
 
 /// What an export is made of.
 #[derive(Clone, Copy)]
@@ -76,8 +77,14 @@ impl Pipeline {
         let outcome = if let Some(outcome) = done {
             outcome
         } else {
-            let waivers = self.may_go_on("export", from.curated).await?;
-            let work = self.write_files(&dir, from, waivers);
+            self.must_work()?;
+            self.note_older_model(from).await?;
+            let lineage = Lineage {
+                model: Some(from.trained.dir.hash().to_owned()),
+                ..from.curated.lineage()
+            };
+            let audited = self.refuse_what_is_denied("export", &lineage).await?;
+            let work = self.write_files(&dir, from, audited);
             let seal = self.seal(&dir, from.curated, from.trained);
             self.recorded_then("export", &dir, work, seal).await?
         };
@@ -89,7 +96,7 @@ impl Pipeline {
         &self,
         dir: &StageDir,
         from: From<'_>,
-        waivers: Vec<Carried<Waiver>>,
+        audited: Audited<'_>,
     ) -> anyhow::Result<Outcome> {
         let formats = &self.recipe.export()?.formats;
         let bar = self.progress.stage("export", None, "files");
@@ -98,13 +105,13 @@ impl Pipeline {
             .chat_template
             .as_ref()
             .context("the student has no chat template")?;
-        self.note_older_model(from).await?;
+        let waivers = audited.waivers.clone();
         let suites = from
             .evaluated
             .iter()
             .flat_map(|stage| &stage.outcome.suites);
         let facts = self
-            .facts(from, &waivers, suites.flat_map(scores).collect())
+            .facts(from, audited, suites.flat_map(scores).collect())
             .await?;
         let card = self.card_facts(&facts)?;
         let probes = self.probes().await?;

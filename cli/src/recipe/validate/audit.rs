@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use limbeck_store::audit::{Area, CODES, Code, Rule, Waiver};
+use limbeck_store::audit::{CODES, Code, Rule, Waiver};
 
 use super::Checker;
 use crate::recipe::AuditSection;
 use crate::recipe::diagnostic::nearest;
-
-/// The areas that training and export are stopped by.
-pub(super) const STOPPING: [Area; 3] = [Area::Terms, Area::Licences, Area::Integrity];
 
 impl Checker<'_> {
     pub(super) fn audit(&mut self, audit: &AuditSection) {
@@ -52,19 +49,7 @@ impl Checker<'_> {
         for (index, waiver) in waivers.iter().enumerate() {
             let at = format!("waiver.{index}");
             self.signature(&at, waiver.signature.as_ref());
-            let Some(code) = self.code(&at, &waiver.code) else {
-                continue;
-            };
-            if !STOPPING.contains(&code.area()) {
-                self.wrong_with_help(
-                    format!("{at}.code"),
-                    format!(
-                        "`{}` stops neither training nor export, so there is nothing to waive",
-                        code.name
-                    ),
-                    "an `[[audit.rule]]` says how grave it is",
-                );
-            }
+            self.code(&at, &waiver.code);
         }
     }
 

@@ -57,6 +57,8 @@ pub struct Origin {
     pub model: String,
     /// The region, as the recipe declared it.
     pub region: Option<String>,
+    /// Whether they were asked for elsewhere and came by file.
+    pub is_import: bool,
     /// How many answers.
     pub answers: u64,
 }
@@ -82,6 +84,7 @@ pub fn conduct(requests: &[Request], origins: &[Origin], policy: &ConductPolicy)
     let mut findings = few(retry_after::findings(&requests, policy));
     findings.extend(few(limits::findings(&requests, policy)));
     findings.extend(banned(origins, policy));
+    findings.extend(not_seen(origins));
     findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.code.cmp(&b.code)));
     findings
 }
@@ -111,6 +114,17 @@ fn few(all: Vec<Finding>) -> Vec<Finding> {
     kept
 }
 
+/// Requests for imported answers were made elsewhere.
+fn not_seen(origins: &[Origin]) -> Option<Finding> {
+    let imported = origins.iter().filter(|origin| origin.is_import);
+    let answers: u64 = imported.map(|origin| origin.answers).sum();
+    let message = format!(
+        "how services were treated when {answers} imported answers were asked for cannot be told: their requests were made elsewhere"
+    );
+    (answers > 0)
+        .then(|| Finding::new(Area::Conduct, "not-seen", Level::Note, message).via("imports"))
+}
+
 fn banned(origins: &[Origin], policy: &ConductPolicy) -> Vec<Finding> {
     let same = |banned: &BTreeSet<String>, name: &str| {
         banned
@@ -124,6 +138,7 @@ fn banned(origins: &[Origin], policy: &ConductPolicy) -> Vec<Finding> {
             model,
             region,
             answers,
+            ..
         } = origin;
         let path = |finding: Finding| {
             finding

@@ -133,6 +133,7 @@ fn banned_providers_models_and_regions_are_found_in_any_case() {
         provider: provider.to_owned(),
         model: format!("{provider}-1"),
         region: region.map(str::to_owned),
+        is_import: false,
         answers: 3,
     };
     let policy = ConductPolicy {

@@ -7,15 +7,19 @@ use serde_json::Value;
 
 use super::{FileDigest, Held, ModelFolder, Noted, OnDisk, StageFolder, deny, found};
 use crate::attestation::AFTERWARDS;
-use crate::audit::{Finding, Level};
+use crate::audit::lineage::{Made, nearest};
+use crate::audit::{Finding, Level, Lineage};
 use crate::{ContentIds, RunStatus};
 
 /// Numbers went through two writers, one of which rounds to 32 bits.
 const ROUNDING: f64 = 1e-6;
 
-pub(super) fn findings(held: &Held, disk: &OnDisk) -> Vec<Finding> {
+pub(super) fn findings(held: &Held, disk: &OnDisk, lineage: Option<&Lineage>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for stage in &disk.stages {
+    let is_meant = |stage: &&StageFolder| {
+        lineage.is_none_or(|lineage| lineage.holds_stage(&stage.stage, &stage.hash))
+    };
+    for stage in disk.stages.iter().filter(is_meant) {
         findings.extend(of_stage(held, stage));
         match stage.stage.as_str() {
             "curate" => findings.extend(of_curate(held, stage)),
@@ -245,19 +249,12 @@ fn gone(held: &Held, disk: &OnDisk) -> Vec<Finding> {
 
 /// A model by itself must be one that the ledger tells of, file by file.
 fn of_model_folder(held: &Held, folder: &ModelFolder) -> Vec<Finding> {
-    let noted = held.models.values().map(|noted| ("model `train", noted));
-    let noted = noted.chain(held.exports.values().map(|noted| ("export `export", noted)));
-    // A student and its export share some files; the one that is meant has the fewest others.
-    let likeness = |noted: &Noted| {
-        let recorded = noted.files();
-        let is_there = |file: &&FileDigest| folder.files.contains(file);
-        let shared = recorded.iter().filter(is_there).count();
-        1000 * shared / (recorded.len() + folder.files.len() - shared).max(1)
-    };
-    let nearest = noted.max_by_key(|(_, noted)| likeness(noted));
-    match nearest {
-        Some((kind, noted)) if likeness(noted) > 0 => {
-            let about = format!("{kind}-{}`", noted.hash);
+    match nearest(&folder.files, &held.models, &held.exports) {
+        Some((made, noted)) => {
+            let about = match made {
+                Made::Model => format!("model `train-{}`", noted.hash),
+                Made::Export => format!("export `export-{}`", noted.hash),
+            };
             let found = differences(&noted.files(), &folder.files, &about).into_iter();
             found
                 .map(|mut finding| {
@@ -266,7 +263,7 @@ fn of_model_folder(held: &Held, folder: &ModelFolder) -> Vec<Finding> {
                 })
                 .collect()
         }
-        _ => {
+        None => {
             let message = format!("the ledger tells of no file in {}", folder.name);
             vec![
                 deny("model-unknown", message)

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Area, Finding, Level};
+use super::{Area, Finding, Level, Lineage};
 use crate::record::{Dataset, Run};
 
 /// A file by its content.
@@ -100,7 +100,7 @@ impl Noted {
         self.record[field].as_str()
     }
 
-    fn files(&self) -> Vec<FileDigest> {
+    pub(crate) fn files(&self) -> Vec<FileDigest> {
         serde_json::from_value(self.record["files"].clone()).unwrap_or_default()
     }
 }
@@ -129,10 +129,24 @@ pub(crate) struct Held {
     pub(crate) runs: Vec<Run>,
 }
 
-/// Everything in which the chain is broken.
-pub(crate) fn provenance(held: &Held, disk: &OnDisk) -> Vec<Finding> {
-    let mut findings = held::findings(held);
-    findings.extend(folders::findings(held, disk));
+impl Held {
+    /// Leaves what is part of one model's way. Traces were counted by who read them.
+    fn only(&mut self, lineage: &Lineage) {
+        self.datasets.retain(|id, _| *id == lineage.dataset);
+        self.models
+            .retain(|hash, _| lineage.holds_stage("train", hash));
+        self.exports
+            .retain(|hash, _| lineage.holds_stage("export", hash));
+    }
+}
+
+/// Everything in which the chain is broken, of the whole store or of one model.
+pub(crate) fn provenance(mut held: Held, disk: &OnDisk, lineage: Option<&Lineage>) -> Vec<Finding> {
+    if let Some(lineage) = lineage {
+        held.only(lineage);
+    }
+    let mut findings = held::findings(&held);
+    findings.extend(folders::findings(&held, disk, lineage));
     super::gravest_first(findings)
 }
 

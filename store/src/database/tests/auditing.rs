@@ -36,7 +36,7 @@ async fn conduct_is_read_from_attempts_and_receipts() {
     }
     store.record(&answers).await.unwrap();
     let policy = ConductPolicy::default();
-    assert_eq!(store.audit_conduct(&policy).await.unwrap(), []);
+    assert_eq!(store.audit_conduct(&policy, None).await.unwrap(), []);
 
     let mut failed = call(&answers[0], 20, 429, &[("retry-after", "30")]);
     failed.trace_id = "never answered".to_owned();
@@ -49,7 +49,7 @@ async fn conduct_is_read_from_attempts_and_receipts() {
         banned_providers: ["local".to_owned()].into(),
         ..policy
     };
-    let found = store.audit_conduct(&policy).await.unwrap();
+    let found = store.audit_conduct(&policy, None).await.unwrap();
     let codes: Vec<&str> = found.iter().map(|finding| finding.code.as_str()).collect();
     assert_eq!(
         codes,
@@ -83,7 +83,7 @@ async fn what_went_in_a_batch_is_held_against_no_limit_of_pace() {
         answered.receipt.limits = serde_json::json!({"requests_per_minute": 2});
     }
     store.record(&answers).await.unwrap();
-    let found = store.audit_conduct(&ConductPolicy::default()).await;
+    let found = store.audit_conduct(&ConductPolicy::default(), None).await;
     assert_eq!(found.unwrap(), []);
 }
 
