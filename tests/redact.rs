@@ -125,6 +125,59 @@ fn another_list_of_detectors_asks_anew_and_the_same_does_not() {
 }
 
 #[test]
+fn a_recipe_says_what_stands_in_place_of_finds() {
+    let project = messages();
+    project.stage("curate").run().succeeds();
+    let stages = project.stages();
+    project.edit(
+        "\"email\", \"number\"]\n",
+        "\"email\", \"number\"]\nplaceholders = { handle = \"somebody\", link = \"\" }\n",
+    );
+    project.stage("run").run().succeeds();
+    // Other placeholders are other questions and another dataset.
+    let kept = |stage: &str| stages.iter().filter(|name| name.starts_with(stage)).count();
+    let now = project.stages();
+    for stage in ["harvest", "curate"] {
+        let all = now.iter().filter(|name| name.starts_with(stage)).count();
+        assert_eq!(all, kept(stage) + 1, "{now:?}");
+    }
+    let store = contents(&project.work("limbeck.db"));
+    let inputs: Vec<&str> = store.dataset.iter().map(|row| row.1.as_str()).collect();
+    assert!(
+        inputs.contains(&"somebody my 2th parcel is late, order [number] "),
+        "{inputs:?}"
+    );
+    let report = project.report();
+    let told: Vec<&Value> = report["harvest"]["replaced"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["placeholder"])
+        .collect();
+    assert_eq!(
+        told,
+        [&Value::Null, &json!("somebody"), &json!(""), &Value::Null]
+    );
+    let manifests =
+        Sql::open(&project.work("limbeck.db")).texts::<1>("SELECT redaction FROM datasets");
+    assert_eq!(manifests.len(), 2);
+    assert!(
+        manifests[1][0].contains("\"placeholder\":\"somebody\""),
+        "{manifests:?}"
+    );
+    let audit = project
+        .limbeck()
+        .args(["audit", "provenance", "integrity", "--workdir", "work"])
+        .run()
+        .succeeds();
+    assert!(
+        audit.stdout.contains("provenance: nothing found"),
+        "{}",
+        audit.stdout
+    );
+}
+
+#[test]
 fn imported_traces_stay_as_they_came_and_are_learned_redacted() {
     let project = Project::chat(0);
     let rows: Vec<Value> = (0..30)
@@ -201,4 +254,30 @@ fn a_detector_that_does_not_exist_is_named_with_the_nearest() {
         "{}",
         said.stderr
     );
+}
+
+#[test]
+fn a_placeholder_that_cannot_be_one_is_told() {
+    let project = messages();
+    let mut before = "\"email\", \"number\"]\n".to_owned();
+    for (placeholders, expected) in [
+        ("{ handel = \"x\" }", "did you mean `handle`?"),
+        ("{ phone = \"x\" }", "name it in `replace` as well"),
+        (
+            "{ handle = \"@user\" }",
+            "`@user` cannot stand in place of what `handle` meets",
+        ),
+        (
+            "{ link = \"a very long word\\n\" }",
+            "it may hold letters, spaces, brackets",
+        ),
+        ("{ link = \"seventeen letters\" }", "longer than 16"),
+    ] {
+        let with = format!("\"email\", \"number\"]\nplaceholders = {placeholders}\n");
+        project.edit(&before, &with);
+        before = with;
+        let said = project.stage("harvest").run().exits(2);
+        assert!(said.stderr.contains(expected), "{}", said.stderr);
+        assert!(said.stderr.contains("recipe.toml:"), "{}", said.stderr);
+    }
 }

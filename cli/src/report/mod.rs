@@ -149,6 +149,9 @@ pub struct Replaced {
     pub matches: u64,
     /// How many rows or answers held any.
     pub items: u64,
+    /// What stands in their place, where the recipe says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<String>,
 }
 
 impl From<limbeck_store::redact::Replaced> for Replaced {
@@ -158,6 +161,7 @@ impl From<limbeck_store::redact::Replaced> for Replaced {
             version: replaced.version,
             matches: replaced.matches,
             items: replaced.items,
+            placeholder: replaced.placeholder,
         }
     }
 }

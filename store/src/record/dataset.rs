@@ -38,14 +38,11 @@ impl Dataset {
     }
 
     /// The same with what was replaced in its rows. Rows of the same traces that are redacted otherwise are another
-    /// dataset, so the id covers the detectors too.
+    /// dataset, so the id covers the detectors and placeholders of the recipe's too.
     #[must_use]
     pub fn redacted(mut self, replaced: Vec<Replaced>) -> Self {
         if !replaced.is_empty() {
-            let detectors: Vec<_> = replaced
-                .iter()
-                .map(|one| json!([one.detector, one.version]))
-                .collect();
+            let detectors: Vec<_> = replaced.iter().map(Replaced::identity).collect();
             self.id = content_id(
                 &json!({"limbeck": "redacted-dataset/1", "dataset": self.id, "detectors": detectors}),
             );

@@ -1,8 +1,12 @@
-//! Redaction: what the detectors of the privacy audit meet is replaced by placeholders such as `[handle]`.
+//! Redaction: what the detectors of the privacy audit meet is replaced by placeholders such as `[handle]`, or by what a
+//! recipe says instead.
 //!
 //! Detector, version and counts are kept, never what was met. In what comes out the detectors that were asked for meet
 //! nothing, so that redacting it again changes nothing.
 
+mod own;
+#[cfg(test)]
+mod own_tests;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +16,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use self::own::Placed;
 use crate::audit::privacy::{self, Detector};
 use crate::curate::Candidate;
 
@@ -26,6 +32,24 @@ pub enum RedactError {
         name: String,
         /// All names.
         known: Vec<&'static str>,
+    },
+    /// A placeholder for something that is not replaced.
+    #[error("there is a placeholder for `{name}`, which is not replaced")]
+    NotReplaced {
+        /// The name given.
+        name: String,
+        /// The names of what is replaced.
+        replaced: Vec<&'static str>,
+    },
+    /// A placeholder that could be taken for something that is to be replaced.
+    #[error("`{placeholder}` cannot stand in place of what `{name}` meets: {reason}")]
+    Placeholder {
+        /// The detector.
+        name: String,
+        /// The placeholder given.
+        placeholder: String,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// A detector's expression cannot be compiled.
     #[error("a detector is broken")]
@@ -45,12 +69,24 @@ pub struct Replaced {
     pub matches: u64,
     /// How many items, such as rows or answers, held any.
     pub items: u64,
+    /// What stands in their place, where it is not the detector's own placeholder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<String>,
+}
+
+impl Replaced {
+    /// The detector, its version and a placeholder of the recipe's: what decides how a text comes out.
+    pub fn identity(&self) -> Value {
+        identity(&self.detector, self.version, self.placeholder.as_deref())
+    }
 }
 
 /// Replaces what the detectors that a recipe names meet; nothing where it names none.
 #[derive(Clone, Default)]
 pub struct Redactor {
     detectors: Arc<[Box<dyn Detector>]>,
+    /// By the place of the detector: what the recipe says instead of its placeholder. Empty where it says nothing.
+    own: Arc<[Option<String>]>,
 }
 
 /// How many were replaced, over many items.
@@ -81,6 +117,7 @@ impl Redactor {
         detectors.retain(|detector| names.iter().any(|name| name == detector.name()));
         Ok(Self {
             detectors: detectors.into(),
+            own: Arc::default(),
         })
     }
 
@@ -89,11 +126,11 @@ impl Redactor {
         self.detectors.is_empty()
     }
 
-    /// Names and versions of the detectors: what decides how a text comes out.
-    pub fn identity(&self) -> Vec<(&'static str, u32)> {
-        let detectors = self.detectors.iter();
+    /// Names and versions of the detectors, and the recipe's placeholders: what decides how a text comes out.
+    pub fn identity(&self) -> Vec<Value> {
+        let detectors = self.detectors.iter().enumerate();
         detectors
-            .map(|detector| (detector.name(), detector.version()))
+            .map(|(place, one)| identity(one.name(), one.version(), self.own_placeholder(place)))
             .collect()
     }
 
@@ -104,21 +141,49 @@ impl Redactor {
     pub fn text<'t>(&self, text: &'t str, counts: &mut Counts) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         loop {
-            let met = self.meet(&text);
-            if met.is_empty() {
+            let mut placed = Vec::new();
+            loop {
+                let met = self.meet(&text);
+                if met.is_empty() {
+                    break;
+                }
+                for Met { detector, .. } in &met {
+                    counts.matched(*detector);
+                }
+                text = Cow::Owned(self.replace(&text, &met, &mut placed));
+            }
+            // Nothing meets a detector's own placeholder. Beside one of the recipe's something may be met again.
+            if self.own.is_empty() || placed.is_empty() {
                 return text;
             }
-            let mut out = String::with_capacity(text.len());
-            let mut done = 0;
-            for Met { at, detector } in met {
-                out.push_str(&text[done..at.start]);
-                out.push_str(self.detectors[detector].placeholder());
-                done = at.end;
-                counts.matched(detector);
-            }
-            out.push_str(&text[done..]);
-            text = Cow::Owned(out);
+            text = Cow::Owned(self.own_words(&text, &placed));
         }
+    }
+
+    /// `text` with a detector's own placeholder for each that was met, which is added to those that were `placed`.
+    fn replace(&self, text: &str, met: &[Met], placed: &mut Vec<Placed>) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut all = Vec::with_capacity(placed.len() + met.len());
+        let mut before = placed.iter().peekable();
+        let mut done = 0;
+        for Met { at, detector } in met {
+            while let Some(one) = before.next_if(|one| one.at < at.start) {
+                all.push(one.moved(done, out.len()));
+            }
+            // A placeholder is met as a whole or not at all.
+            while before.next_if(|one| one.at < at.end).is_some() {}
+            out.push_str(&text[done..at.start]);
+            all.push(Placed {
+                at: out.len(),
+                detector: *detector,
+            });
+            out.push_str(self.detectors[*detector].placeholder());
+            done = at.end;
+        }
+        all.extend(before.map(|one| one.moved(done, out.len())));
+        out.push_str(&text[done..]);
+        *placed = all;
+        out
     }
 
     /// Redacts what a student would learn from one trace. A label is none of it: it is the recipe's own word.
@@ -140,14 +205,15 @@ impl Redactor {
     /// What `counts` come to: an entry for every detector, also for those that met nothing.
     pub fn replaced(&self, counts: &Counts) -> Vec<Replaced> {
         let counted = counts.all.iter().copied().chain(std::iter::repeat((0, 0)));
-        let detectors = self.detectors.iter().zip(counted);
+        let detectors = self.detectors.iter().enumerate().zip(counted);
         detectors
-            .map(|(detector, (matches, items))| Replaced {
+            .map(|((place, detector), (matches, items))| Replaced {
                 detector: detector.name().to_owned(),
                 version: detector.version(),
                 what: detector.what().to_owned(),
                 matches,
                 items,
+                placeholder: self.own_placeholder(place).map(str::to_owned),
             })
             .collect()
     }
@@ -174,6 +240,13 @@ impl Redactor {
             }
         }
         met
+    }
+}
+
+fn identity(detector: &str, version: u32, placeholder: Option<&str>) -> Value {
+    match placeholder {
+        None => json!([detector, version]),
+        Some(placeholder) => json!([detector, version, placeholder]),
     }
 }
 

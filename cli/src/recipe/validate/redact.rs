@@ -1,8 +1,8 @@
 //! `[redact]`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use limbeck_store::redact::RedactError;
+use limbeck_store::redact::{RedactError, Redactor};
 
 use super::{Checker, nearest};
 use crate::recipe::redact::RedactSection;
@@ -23,10 +23,7 @@ impl Checker<'_> {
                 self.wrong(at, format!("the detector `{name}` is there twice"));
                 continue;
             }
-            let one = RedactSection {
-                replace: vec![name.clone()],
-            };
-            match one.redactor() {
+            match Redactor::new(std::slice::from_ref(name)) {
                 Ok(_) => {}
                 Err(error @ RedactError::Detector(_)) => self.wrong(at, error.to_string()),
                 Err(error) => {
@@ -42,5 +39,37 @@ impl Checker<'_> {
                 }
             }
         }
+        for (name, placeholder) in &redact.placeholders {
+            self.placeholder(&redact.replace, name, placeholder);
+        }
     }
+
+    fn placeholder(&mut self, replace: &[String], name: &String, placeholder: &String) {
+        let at = format!("redact.placeholders.{name}");
+        // Those that nothing detects are mistakes of the list.
+        let known = replace.iter().filter(|name| detected(name));
+        let Ok(redactor) = Redactor::new(&known.cloned().collect::<Vec<_>>()) else {
+            return;
+        };
+        let one = BTreeMap::from([(name.clone(), placeholder.clone())]);
+        match redactor.with_placeholders(&one) {
+            Ok(_) => {}
+            Err(error) => {
+                let message = error.to_string();
+                let RedactError::NotReplaced { name, replaced } = error else {
+                    self.wrong(at, message);
+                    return;
+                };
+                let help = match nearest(&name, replaced.into_iter()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "name it in `replace` as well".to_owned(),
+                };
+                self.wrong_with_help(at, message, help);
+            }
+        }
+    }
+}
+
+fn detected(name: &String) -> bool {
+    Redactor::new(std::slice::from_ref(name)).is_ok()
 }
