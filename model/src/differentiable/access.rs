@@ -31,11 +31,6 @@ pub(super) fn read(tensor: &Tensor) -> Result<Values<'_>> {
     }
 }
 
-/// Calls `work` with the values of a contiguous f32 tensor on the processor, without a copy.
-pub fn with_values<T>(tensor: &Tensor, work: impl FnOnce(&[f32]) -> T) -> Result<T> {
-    Ok(work(&read(tensor)?))
-}
-
 impl Deref for Values<'_> {
     type Target = [f32];
 

@@ -68,7 +68,16 @@ impl Attention {
         })
     }
 
-    fn kernel(&self) -> DocumentAttention<'_> {
+    pub(super) fn shape(&self) -> AttentionShape {
+        self.shape
+    }
+
+    /// Rows that it is for.
+    pub(super) fn tokens(&self) -> usize {
+        self.offsets.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn kernel(&self) -> DocumentAttention<'_> {
         DocumentAttention {
             shape: self.shape,
             rotary: &self.rotary,

@@ -23,13 +23,14 @@ pub fn dropout(x: &Tensor, share: f32, seed: u64) -> Result<Tensor> {
 }
 
 /// The mask is drawn on the way back as well rather than kept: that is cheaper than memory.
-struct Dropout {
-    share: f32,
-    seed: u64,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropout {
+    pub(super) share: f32,
+    pub(super) seed: u64,
 }
 
 impl Dropout {
-    fn masked(&self, x: &[f32], rows: usize, width: usize) -> Vec<f32> {
+    pub(super) fn masked(&self, x: &[f32], rows: usize, width: usize) -> Vec<f32> {
         let threshold = (f64::from(self.share) * 2f64.powi(32)) as u64;
         let kept = 1.0 / (1.0 - self.share);
         let (out, _) = filled(rows, width, |first, out| {

@@ -1,13 +1,14 @@
 //! Output head and loss in one, against sparse targets, in blocks of rows: the logits of a whole batch never exist.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor, Var, bail};
 use rayon::prelude::*;
 
-use super::access::{matrix, read, values};
+use super::Gradients;
+use super::access::{Values, matrix, read, values};
 use crate::Precision;
-use crate::kernels::product::{Arithmetic, Right, View};
+use crate::kernels::product::{self, Arithmetic, Right, View};
 use crate::kernels::softmax;
 
 /// Rows whose logits are held at a time.
@@ -54,23 +55,28 @@ impl TargetTerm {
 /// The sum over rows of each row's weighted loss, as a scalar tensor.
 ///
 /// `hidden` is `[rows, width]`, `head` is `[vocabulary, width]`, `targets` has one entry a row. Products are computed in
-/// `precision`, the softmax in f32. Gradients are computed on the way forward, that of a head that is no variable (nor
-/// computed from one) not at all; `backward` may run once.
+/// `precision`, the softmax in f32. Gradients are computed on the way forward, that of the head only where `gradients`
+/// wants it, to which it is added on the way back; `backward` may run once.
 pub fn head_loss(
     hidden: &Tensor,
     head: &Tensor,
     targets: Vec<HeadTarget>,
     precision: Precision,
+    gradients: &Arc<Gradients>,
 ) -> Result<Tensor> {
-    hidden.contiguous()?.apply_op2(
-        head,
-        HeadLoss {
-            targets,
-            arithmetic: precision.arithmetic().map_err(Error::wrap)?,
-            frozen: !head.track_op(),
-            gradients: Mutex::new(None),
-        },
-    )
+    let loss = HeadLoss {
+        head: head.clone(),
+        targets,
+        arithmetic: precision.arithmetic().map_err(Error::wrap)?,
+        gradients: Arc::clone(gradients),
+        found: Mutex::default(),
+    };
+    // The head learns also where nothing asks for the gradient of what it reads.
+    if hidden.track_op() {
+        hidden.contiguous()?.apply_op1(loss)
+    } else {
+        Var::from_tensor(hidden)?.apply_op1(loss)
+    }
 }
 
 /// The weighted loss of every row, without gradients.
@@ -81,18 +87,8 @@ pub fn head_losses(
     precision: Precision,
 ) -> Result<Vec<f64>> {
     let hidden = hidden.contiguous()?;
-    let ((hidden_storage, hidden_layout), (head_storage, head_layout)) =
-        (hidden.storage_and_layout(), head.storage_and_layout());
-    let (Storage::Cpu(hidden_storage), Storage::Cpu(head_storage)) =
-        (&*hidden_storage, &*head_storage)
-    else {
-        bail!("head-loss: expected tensors on the processor")
-    };
-    let operands = Operands::new(
-        (hidden_storage, hidden_layout),
-        (head_storage, head_layout),
-        targets,
-    )?;
+    let values = read(&hidden)?;
+    let operands = Operands::new(&values, hidden.dims2()?, head, targets)?;
     let arithmetic = precision.arithmetic().map_err(Error::wrap)?;
     let head = Right::pack(arithmetic, operands.head().transpose());
     let mut losses = Vec::with_capacity(operands.rows);
@@ -101,18 +97,24 @@ pub fn head_losses(
 }
 
 struct HeadLoss {
+    head: Tensor,
     targets: Vec<HeadTarget>,
     arithmetic: Arithmetic,
-    /// The head gets no gradient.
-    frozen: bool,
-    /// Of the hidden rows and of the head (empty where it is frozen), from the forward pass.
-    gradients: Mutex<Option<(Vec<f32>, Vec<f32>)>>,
+    gradients: Arc<Gradients>,
+    /// What the way forward found.
+    found: Mutex<Option<Found>>,
+}
+
+/// Gradients of the hidden rows, and of the head where it is not frozen.
+struct Found {
+    hidden: Vec<f32>,
+    head: Option<Vec<f32>>,
 }
 
 /// Both matrices with their sizes.
 struct Operands<'a> {
     hidden: &'a [f32],
-    head: &'a [f32],
+    head: Values<'a>,
     targets: &'a [HeadTarget],
     rows: usize,
     width: usize,
@@ -121,12 +123,12 @@ struct Operands<'a> {
 
 impl<'a> Operands<'a> {
     fn new(
-        (hidden, hidden_layout): (&'a CpuStorage, &Layout),
-        (head, head_layout): (&'a CpuStorage, &Layout),
+        hidden: &'a [f32],
+        (rows, width): (usize, usize),
+        head: &'a Tensor,
         targets: &'a [HeadTarget],
     ) -> Result<Self> {
-        let ((rows, width), (vocabulary, head_width)) =
-            (matrix(hidden_layout)?, matrix(head_layout)?);
+        let (vocabulary, head_width) = head.dims2()?;
         if width != head_width || rows != targets.len() {
             bail!(
                 "head-loss: hidden [{rows}, {width}], head [{vocabulary}, {head_width}], {} targets",
@@ -141,8 +143,8 @@ impl<'a> Operands<'a> {
             }
         }
         Ok(Self {
-            hidden: values(hidden, hidden_layout)?,
-            head: values(head, head_layout)?,
+            hidden,
+            head: read(head)?,
             targets,
             rows,
             width,
@@ -150,8 +152,8 @@ impl<'a> Operands<'a> {
         })
     }
 
-    fn head(&self) -> View<'a> {
-        View::new(self.head, self.vocabulary, self.width)
+    fn head(&self) -> View<'_> {
+        View::new(&self.head, self.vocabulary, self.width)
     }
 
     /// Rows from `start` on.
@@ -183,74 +185,67 @@ impl<'a> Operands<'a> {
     }
 }
 
-impl CustomOp2 for HeadLoss {
+impl CustomOp1 for HeadLoss {
     fn name(&self) -> &'static str {
         "head-loss"
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let operands = Operands::new((s1, l1), (s2, l2), &self.targets)?;
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let hidden = values(storage, layout)?;
+        let operands = Operands::new(hidden, matrix(layout)?, &self.head, &self.targets)?;
         let (width, vocabulary) = (operands.width, operands.vocabulary);
         // Every block of rows needs the head twice, so it is packed once for all of them.
         let forward = Right::pack(self.arithmetic, operands.head().transpose());
         let backward = Right::pack(self.arithmetic, operands.head());
+        let wanted = self.gradients.wants(&self.head);
         let mut total = 0.0;
         let mut dhidden = vec![0.0; operands.rows * width];
-        let mut dhead = vec![0.0; if self.frozen { 0 } else { vocabulary * width }];
+        let mut dhead: Option<Vec<f32>> = None;
         operands.blocks(&forward, |start, losses, dlogits| {
             total += losses.iter().sum::<f64>();
             let dlogits = View::new(dlogits, losses.len(), vocabulary);
             let part = &mut dhidden[start * width..][..losses.len() * width];
             backward.multiply_into(dlogits, part, false);
-            if !self.frozen {
-                Right::pack(self.arithmetic, operands.hidden(start, losses.len())).multiply_into(
-                    dlogits.transpose(),
-                    &mut dhead,
-                    start > 0,
-                );
+            let (left, right) = (dlogits.transpose(), operands.hidden(start, losses.len()));
+            match &mut dhead {
+                _ if !wanted => (),
+                Some(sum) => Right::pack(self.arithmetic, right).multiply_into(left, sum, true),
+                None => dhead = Some(product::multiply(self.arithmetic, left, right, None)),
             }
         });
-        *self
-            .gradients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some((dhidden, dhead));
+        if wanted && dhead.is_none() {
+            dhead = Some(vec![0.0; vocabulary * width]);
+        }
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(Found {
+            hidden: dhidden,
+            head: dhead,
+        });
         Ok((CpuStorage::F32(vec![total as f32]), Shape::from(())))
     }
 
-    fn bwd(
-        &self,
-        hidden: &Tensor,
-        head: &Tensor,
-        _: &Tensor,
-        dloss: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradients = self
-            .gradients
+    fn bwd(&self, hidden: &Tensor, _: &Tensor, dloss: &Tensor) -> Result<Option<Tensor>> {
+        let found = self
+            .found
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some((mut dhidden, mut dhead)) = gradients else {
+        let Some(mut found) = found else {
             bail!("head-loss: backward may run once")
         };
         let scale = read(dloss)?.first().copied().unwrap_or(1.0);
         // Exactly one where the loss is the root of the graph.
         if scale.to_bits() != 1.0_f32.to_bits() {
-            softmax::scale(&mut dhidden, scale);
-            softmax::scale(&mut dhead, scale);
+            softmax::scale(&mut found.hidden, scale);
+            softmax::scale(found.head.as_deref_mut().unwrap_or_default(), scale);
         }
-        let dhead = if self.frozen {
-            None
-        } else {
-            Some(Tensor::from_vec(dhead, head.shape(), head.device())?)
-        };
-        let dhidden = Tensor::from_vec(dhidden, hidden.shape(), hidden.device())?;
-        Ok((Some(dhidden), dhead))
+        if let Some(head) = found.head {
+            self.gradients.add(&self.head, head);
+        }
+        Ok(Some(Tensor::from_vec(
+            found.hidden,
+            hidden.shape(),
+            hidden.device(),
+        )?))
     }
 }
 

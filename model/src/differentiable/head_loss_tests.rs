@@ -3,7 +3,9 @@
 use candle_core::D;
 
 use super::*;
-use crate::differentiable::test_support::{check_close, check_gradients, random};
+use crate::differentiable::test_support::{
+    check_captured_gradients, check_close, check_same_captured, gradient, gradients_of, random,
+};
 use crate::kernels::simd::{InstructionSet, with_instructions};
 
 const VOCABULARY: usize = 9;
@@ -68,31 +70,22 @@ fn composed(hidden: &Tensor, head: &Tensor, targets: &[HeadTarget]) -> Tensor {
 
 #[test]
 fn loss_and_gradients_agree_with_the_composed_form() {
-    let hidden = candle_core::Var::from_tensor(&random(&[5, 4], 1)).unwrap();
-    let head = candle_core::Var::from_tensor(&random(&[VOCABULARY, 4], 2)).unwrap();
-    let fused = head_loss(&hidden, &head, targets(), Precision::F32).unwrap();
-    let expected = composed(&hidden, &head, &targets());
-    check_close(&fused, &expected, 1e-5);
-    let (fused, expected) = (
-        (fused * 3.0).unwrap().backward().unwrap(),
-        (expected * 3.0).unwrap().backward().unwrap(),
+    check_same_captured(
+        &[random(&[5, 4], 1), random(&[VOCABULARY, 4], 2)],
+        1e-5,
+        |v, gradients| head_loss(&v[0], &v[1], targets(), Precision::F32, gradients)? * 3.0,
+        |v| composed(&v[0], &v[1], &targets()) * 3.0,
     );
-    for variable in [&hidden, &head] {
-        check_close(
-            fused.get(variable).unwrap(),
-            expected.get(variable).unwrap(),
-            1e-5,
-        );
-    }
 }
 
 #[test]
 fn gradients_agree_with_finite_differences_with_every_instruction_set() {
     for instructions in InstructionSet::available() {
         with_instructions(instructions, || {
-            check_gradients(&[random(&[5, 4], 3), random(&[VOCABULARY, 4], 4)], |v| {
-                head_loss(&v[0], &v[1], targets(), Precision::F32)
-            });
+            check_captured_gradients(
+                &[random(&[5, 4], 3), random(&[VOCABULARY, 4], 4)],
+                |v, gradients| head_loss(&v[0], &v[1], targets(), Precision::F32, gradients),
+            );
         });
     }
 }
@@ -103,10 +96,16 @@ fn blocks_of_rows_add_up() {
     let (hidden, head) = (random(&[rows, 4], 5), random(&[VOCABULARY, 4], 6));
     let targets: Vec<_> = targets().into_iter().cycle().take(rows).collect();
     let losses = head_losses(&hidden, &head, &targets, Precision::F32).unwrap();
-    let total = head_loss(&hidden, &head, targets.clone(), Precision::F32)
-        .unwrap()
-        .to_scalar::<f32>()
-        .unwrap();
+    let total = head_loss(
+        &hidden,
+        &head,
+        targets.clone(),
+        Precision::F32,
+        &Arc::default(),
+    )
+    .unwrap()
+    .to_scalar::<f32>()
+    .unwrap();
     assert!((losses.iter().sum::<f64>() - f64::from(total)).abs() < 1e-3);
     check_close(
         &Tensor::new(total, hidden.device()).unwrap(),
@@ -141,15 +140,15 @@ fn targets_that_do_not_fit_are_refused() {
     let past = HeadTarget {
         terms: vec![TargetTerm::token(VOCABULARY as u32, 1.0)],
     };
-    assert!(head_loss(&hidden, &head, vec![past], Precision::F32).is_err());
-    assert!(head_loss(&hidden, &head, vec![], Precision::F32).is_err());
+    assert!(head_loss(&hidden, &head, vec![past], Precision::F32, &Arc::default()).is_err());
+    assert!(head_loss(&hidden, &head, vec![], Precision::F32, &Arc::default()).is_err());
 }
 
 #[test]
 fn backward_twice_is_an_error_and_not_a_wrong_gradient() {
     let hidden = candle_core::Var::from_tensor(&random(&[5, 4], 1)).unwrap();
     let head = random(&[VOCABULARY, 4], 2);
-    let loss = head_loss(&hidden, &head, targets(), Precision::F32).unwrap();
+    let loss = head_loss(&hidden, &head, targets(), Precision::F32, &Arc::default()).unwrap();
     assert!(loss.backward().is_ok());
     assert!(loss.backward().is_err());
 }
@@ -158,17 +157,32 @@ fn backward_twice_is_an_error_and_not_a_wrong_gradient() {
 fn a_frozen_head_gets_no_gradient_and_changes_no_other() {
     let hidden = candle_core::Var::from_tensor(&random(&[5, 4], 1)).unwrap();
     let head = candle_core::Var::from_tensor(&random(&[VOCABULARY, 4], 2)).unwrap();
-    let gradients = |head: &Tensor| {
-        let loss = head_loss(&hidden, head, targets(), Precision::F32).unwrap();
-        loss.backward().unwrap()
+    let gradients = |trained: &[candle_core::Var]| {
+        gradients_of(trained, |gradients| {
+            head_loss(&hidden, &head, targets(), Precision::F32, gradients).unwrap()
+        })
     };
-    let (whole, frozen) = (gradients(&head), gradients(&head.detach()));
-    assert!(frozen.get(&head).is_none());
-    check_close(
-        frozen.get(&hidden).unwrap(),
-        whole.get(&hidden).unwrap(),
-        0.0,
-    );
+    let whole = gradients(&[hidden.clone(), head.clone()]);
+    let frozen = gradients(std::slice::from_ref(&hidden));
+    assert!(frozen.with(&head, <[f32]>::len).is_none());
+    check_close(&gradient(&frozen, &hidden), &gradient(&whole, &hidden), 0.0);
+}
+
+#[test]
+fn a_head_learns_from_states_that_are_constants_and_adds_up_over_passes() {
+    let hidden = random(&[5, 4], 1);
+    let head = candle_core::Var::from_tensor(&random(&[VOCABULARY, 4], 2)).unwrap();
+    let variables = [head.clone()];
+    let loss = |gradients: &Arc<Gradients>| {
+        head_loss(&hidden, &head, targets(), Precision::F32, gradients).unwrap()
+    };
+    let once = gradients_of(&variables, loss);
+    let twice = gradients_of(&variables, |gradients| {
+        loss(gradients).backward().unwrap();
+        loss(gradients)
+    });
+    let doubled = (gradient(&once, &head) * 2.0).unwrap();
+    check_close(&gradient(&twice, &head), &doubled, 1e-6);
 }
 
 #[test]
@@ -181,13 +195,17 @@ fn bfloat16_is_near_the_composed_form() {
     let head = candle_core::Var::from_tensor(&random(&[VOCABULARY, width], 12)).unwrap();
     let targets: Vec<_> = targets().into_iter().cycle().take(rows).collect();
     let expected = composed(&hidden, &head, &targets);
-    let found = head_loss(&hidden, &head, targets, Precision::Bf16).unwrap();
-    check_close(&found, &expected, 1e-3);
-    let (found, expected) = (found.backward().unwrap(), expected.backward().unwrap());
+    let variables = [hidden.clone(), head.clone()];
+    let found = gradients_of(&variables, |gradients| {
+        let found = head_loss(&hidden, &head, targets, Precision::Bf16, gradients).unwrap();
+        check_close(&found, &expected, 1e-3);
+        found
+    });
+    let expected = gradients_of(&variables, |_| expected.clone());
     for (variable, tolerance) in [(&hidden, 2e-2), (&head, 0.1)] {
         check_close(
-            found.get(variable).unwrap(),
-            expected.get(variable).unwrap(),
+            &gradient(&found, variable),
+            &gradient(&expected, variable),
             tolerance,
         );
     }

@@ -2,7 +2,8 @@
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Tensor, bail};
 
-use super::access::{matrix, read, values};
+use super::Gradients;
+use super::access::{Values, matrix, read, values};
 use crate::Precision;
 use crate::kernels::product::{self, Arithmetic, View};
 
@@ -85,6 +86,54 @@ impl CustomOp3 for LinearAdd {
         let (dx, dweight) = backward(self.0, x, weight, dy)?;
         Ok((dx, dweight, Some(dy.clone())))
     }
+}
+
+/// A weight of `[out, in]` with the products of a linear layer over plain rows.
+pub(super) struct Weight<'a> {
+    arithmetic: Arithmetic,
+    tensor: &'a Tensor,
+    values: Values<'a>,
+    out: usize,
+    inner: usize,
+}
+
+impl<'a> Weight<'a> {
+    pub(super) fn new(arithmetic: Arithmetic, tensor: &'a Tensor) -> Result<Self> {
+        let (out, inner) = tensor.dims2()?;
+        Ok(Self {
+            arithmetic,
+            tensor,
+            values: read(tensor)?,
+            out,
+            inner,
+        })
+    }
+
+    /// `x weight^T`, or `addend + x weight^T`.
+    pub(super) fn multiply(&self, x: &[f32], addend: Option<&[f32]>) -> Vec<f32> {
+        let x = rows_of(x, self.inner);
+        product::multiply(self.arithmetic, x, self.view().transpose(), addend)
+    }
+
+    /// The gradient of what is multiplied, `dy weight`.
+    pub(super) fn input_gradient(&self, dy: &[f32]) -> Vec<f32> {
+        let dy = rows_of(dy, self.out);
+        product::multiply(self.arithmetic, dy, self.view(), None)
+    }
+
+    /// Adds the gradient of the weight, `dy^T x`.
+    pub(super) fn add_gradient(&self, dy: &[f32], x: &[f32], gradients: &Gradients) {
+        let (dy, x) = (rows_of(dy, self.out), rows_of(x, self.inner));
+        gradients.add_product(self.tensor, self.arithmetic, dy.transpose(), x);
+    }
+
+    fn view(&self) -> View<'_> {
+        View::new(&self.values, self.out, self.inner)
+    }
+}
+
+fn rows_of(values: &[f32], width: usize) -> View<'_> {
+    View::new(values, values.len() / width.max(1), width)
 }
 
 fn forward(

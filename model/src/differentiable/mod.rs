@@ -12,27 +12,34 @@
 //! - [`Attention`]: rotary positions and causal attention inside documents
 //! - [`head_loss`]: output head and sparse-target loss, without keeping the logits
 //! - [`dropout`]: seeded dropout
-//! - [`recomputed`]: parts whose activations are computed again rather than kept
+//! - [`embed`]: a table of parameters that is looked up in
+//!
+//! Any of them can be put together with candle's own operations. What a model spends its time in is one operation of
+//! its own, [`layers`], over layers that go both ways on plain slices ([`Layer`]) and write the gradients of their weights
+//! to [`Gradients`]; [`TransformerBlock`] is one. They decide what they keep between the two ways.
 
 mod access;
 mod attention;
+mod block;
 mod composed;
 mod dropout;
+mod gradients;
 mod head_loss;
+mod layers;
 mod linear;
-mod recompute;
 mod rms_norm;
 mod select_rows;
 mod swiglu;
 #[cfg(test)]
 mod test_support;
 
-pub use access::with_values;
 pub use attention::{Attention, AttentionShape, Rotary};
+pub use block::{BlockDropout, BlockWeights, TransformerBlock};
 pub use dropout::dropout;
+pub use gradients::Gradients;
 pub use head_loss::{HeadTarget, TargetTerm, head_loss, head_losses};
+pub use layers::{Kept, Layer, Retention, layers};
 pub use linear::{linear, linear_add};
-pub use recompute::{CapturedGradients, recomputed};
 pub use rms_norm::rms_norm;
-pub use select_rows::select_rows;
+pub use select_rows::{embed, select_rows};
 pub use swiglu::swiglu;

@@ -1,10 +1,11 @@
 //! Root-mean-square normalisation of rows (arXiv 1910.07467).
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
 
 use super::access::{matrix, read, values};
 use super::composed;
-use crate::kernels::fill::filled;
+use crate::kernels::fill::{ROWS, filled};
 use crate::kernels::row_gradients::{add, rms_norm_backward};
 use crate::kernels::rows;
 
@@ -35,14 +36,11 @@ impl CustomOp2 for RmsNorm {
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (x, weight) = (values(s1, l1)?, values(s2, l2)?);
-        let (count, width) = matrix(l1)?;
+        let (_, width) = matrix(l1)?;
         if weight.len() != width {
             bail!("rms-norm: {width} columns and {} weights", weight.len());
         }
-        let (out, _) = filled(count, width, |first, out| {
-            let x = &x[first * width..][..out.len()];
-            rows::rms_norm(x, weight, self.epsilon, out);
-        });
+        let out = forward(x, weight, self.epsilon);
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
 
@@ -53,26 +51,52 @@ impl CustomOp2 for RmsNorm {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let dy = dy.contiguous()?;
-        let (count, width) = x.dims2()?;
-        let (x_values, weight_values, dy_values) = (read(x)?, read(weight)?, read(&dy)?);
-        let (x_slice, weight_slice, dy_slice) = (&*x_values, &*weight_values, &*dy_values);
-        let (dx, partial) = filled(count, width, |first, dx| {
-            let block = first * width..first * width + dx.len();
-            let mut dweight = vec![0.0; width];
-            let (x, dy) = (&x_slice[block.clone()], &dy_slice[block]);
-            rms_norm_backward(x, weight_slice, self.epsilon, dy, dx, &mut dweight);
-            dweight
-        });
-        let mut dweight = vec![0.0; width];
-        for partial in partial {
-            add(&mut dweight, &partial);
-        }
+        let values = read(x)?;
+        let mut rows = read(&dy.contiguous()?)?.to_vec();
+        let mut dx = vec![0.0; rows.len()];
+        let dweight = backward(&values, &read(weight)?, self.epsilon, &mut rows, &mut dx);
         Ok((
             Some(Tensor::from_vec(dx, x.shape(), x.device())?),
             Some(Tensor::from_vec(dweight, weight.shape(), x.device())?),
         ))
     }
+}
+
+/// The rows of `x`, normalised.
+pub(super) fn forward(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
+    let width = weight.len();
+    let (out, _) = filled(x.len() / width.max(1), width, |first, out| {
+        let x = &x[first * width..][..out.len()];
+        rows::rms_norm(x, weight, epsilon, out);
+    });
+    out
+}
+
+/// Adds the gradient of `x` to `dx` and returns that of the weight. `rows` hold the gradient of the result at first, and
+/// then the result.
+pub(super) fn backward(
+    x: &[f32],
+    weight: &[f32],
+    epsilon: f32,
+    rows: &mut [f32],
+    dx: &mut [f32],
+) -> Vec<f32> {
+    let width = weight.len();
+    let block = ROWS * width.max(1);
+    let partial: Vec<Vec<f32>> = x
+        .par_chunks(block)
+        .zip(rows.par_chunks_mut(block).zip(dx.par_chunks_mut(block)))
+        .map(|(x, (rows, dx))| {
+            let mut dweight = vec![0.0; width];
+            rms_norm_backward(x, weight, epsilon, rows, dx, &mut dweight);
+            dweight
+        })
+        .collect();
+    let mut dweight = vec![0.0; width];
+    for partial in partial {
+        add(&mut dweight, &partial);
+    }
+    dweight
 }
 
 #[cfg(test)]

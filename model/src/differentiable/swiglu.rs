@@ -4,8 +4,9 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::access::{matrix, read, values};
 use super::composed;
-use crate::kernels::fill::filled;
-use crate::kernels::row_gradients::swiglu_backward;
+use super::layers::Kept;
+use crate::kernels::fill::{filled, filled_pair};
+use crate::kernels::row_gradients::{round, swiglu_backward, widen};
 use crate::kernels::rows;
 
 /// `y = silu(gate) * up`, where every row of `gate_up` holds `gate` and then `up`.
@@ -31,31 +32,59 @@ impl CustomOp1 for SwiGlu {
         if columns % 2 != 0 {
             bail!("swiglu: {columns} columns are no pair");
         }
-        let width = columns / 2;
-        let (out, _) = filled(count, width, |first, out| {
-            let gate_up = &gate_up[first * columns..][..2 * out.len()];
-            rows::swiglu(gate_up, width, out);
-        });
-        Ok((CpuStorage::F32(out), (count, width).into()))
+        let out = forward(gate_up, columns / 2);
+        Ok((CpuStorage::F32(out), (count, columns / 2).into()))
     }
 
     fn bwd(&self, gate_up: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let (_, columns) = gate_up.dims2()?;
         let dy = dy.contiguous()?;
-        let (count, columns) = gate_up.dims2()?;
-        let width = columns / 2;
-        let (gate_up_values, dy_values) = (read(gate_up)?, read(&dy)?);
-        let (gate_up_slice, dy_slice) = (&*gate_up_values, &*dy_values);
-        let (out, _) = filled(count, columns, |first, out| {
-            let gate_up = &gate_up_slice[first * columns..][..out.len()];
-            let dy = &dy_slice[first * width..][..out.len() / 2];
-            swiglu_backward(gate_up, width, dy, out);
-        });
+        let kept = Kept::Full(read(gate_up)?.to_vec());
+        let (dgate_up, _) = backward(&kept, columns / 2, &read(&dy)?);
         Ok(Some(Tensor::from_vec(
-            out,
+            dgate_up,
             gate_up.shape(),
             gate_up.device(),
         )?))
     }
+}
+
+fn forward(gate_up: &[f32], width: usize) -> Vec<f32> {
+    let (out, _) = filled(gate_up.len() / (2 * width).max(1), width, |first, out| {
+        let gate_up = &gate_up[2 * first * width..][..2 * out.len()];
+        rows::swiglu(gate_up, width, out);
+    });
+    out
+}
+
+/// The result, and what the way back needs: all of `gate_up`, or half of its bits.
+pub(super) fn forward_keeping(gate_up: Vec<f32>, width: usize, half: bool) -> (Vec<f32>, Kept) {
+    if !half {
+        return (forward(&gate_up, width), Kept::Full(gate_up));
+    }
+    let rows = gate_up.len() / (2 * width).max(1);
+    let (out, rounded) = filled_pair(rows, (width, 2 * width), |first, out, rounded| {
+        let gate_up = &gate_up[2 * first * width..][..rounded.len()];
+        rows::swiglu(gate_up, width, out);
+        round(gate_up, rounded);
+    });
+    (out, Kept::Half(rounded))
+}
+
+/// The gradient of `gate_up`, and what the way forward gave.
+pub(super) fn backward(gate_up: &Kept, width: usize, dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let rows = dy.len() / width.max(1);
+    filled_pair(rows, (2 * width, width), |first, gate_up_block, block| {
+        let place = 2 * first * width;
+        match gate_up {
+            Kept::Full(values) => {
+                gate_up_block.copy_from_slice(&values[place..][..gate_up_block.len()]);
+            }
+            Kept::Half(values) => widen(&values[place..][..gate_up_block.len()], gate_up_block),
+        }
+        block.copy_from_slice(&dy[first * width..][..block.len()]);
+        swiglu_backward(gate_up_block, width, block);
+    })
 }
 
 #[cfg(test)]

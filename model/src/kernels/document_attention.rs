@@ -73,8 +73,10 @@ impl DocumentAttention<'_> {
         self.offsets.last().copied().unwrap_or(0)
     }
 
-    /// Every document with every head of keys; the longest tasks of a step start first where documents differ much.
+    /// Every document with every head of keys, so that every row and head belongs to one task; the longest tasks of a step start first where documents differ much.
     fn tasks(&self) -> Vec<Task> {
+        assert!(self.offsets.first() == Some(&0) && self.offsets.is_sorted());
+        assert!(self.shape.heads.is_multiple_of(self.shape.key_value_heads));
         let documents = self.offsets.windows(2).filter(|pair| pair[1] > pair[0]);
         let mut tasks: Vec<Task> = documents
             .flat_map(|pair| {
@@ -110,16 +112,19 @@ impl DocumentAttention<'_> {
     /// `[tokens, queries | keys | values]` to the result and the log-sum-exps.
     pub(crate) fn forward(&self, input: &[f32]) -> (Vec<f32>, Vec<f32>) {
         assert_eq!(input.len(), self.tokens() * self.shape.columns());
-        let mut out = vec![0.0; self.tokens() * self.shape.query_width()];
-        let mut log_sum_exps = vec![0.0; self.tokens() * self.shape.heads];
-        let targets = (
-            SharedOutput::new(&mut out),
-            SharedOutput::new(&mut log_sum_exps),
-        );
+        let counts = [self.shape.query_width(), self.shape.heads].map(|n| n * self.tokens());
+        let [mut out, mut log_sum_exps] = counts.map(Vec::with_capacity);
+        let targets =
+            [&mut out, &mut log_sum_exps].map(|to| SharedOutput::from_pointer(to.as_mut_ptr()));
         self.tasks()
             .into_par_iter()
             .with_max_len(1)
-            .for_each(|task| self.task_forward(input, task, targets.0, targets.1));
+            .for_each(|task| self.task_forward(input, task, targets[0], targets[1]));
+        // SAFETY: there is room for them, and `tasks` are all rows with all heads.
+        unsafe {
+            out.set_len(counts[0]);
+            log_sum_exps.set_len(counts[1]);
+        }
         (out, log_sum_exps)
     }
 

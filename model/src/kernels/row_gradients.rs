@@ -4,33 +4,36 @@
     reason = "functions compiled for detected instructions are called unsafely"
 )]
 
-use super::rows::{exp, sum_of, sum_of_products};
+use half::bf16;
+
+use super::rows::{exp, sum_of, sum_of_products_of_three};
 use super::simd::vectorised;
 
 vectorised! {
     /// The way back through [`super::rows::rms_norm`] for some rows.
     ///
-    /// With r = 1 / sqrt(mean(x²) + epsilon) and g = dy * weight: `dx = r g - x r³ (g · x) / width`, and
-    /// `dweight += dy x r` over the rows.
+    /// With r = 1 / sqrt(mean(x²) + epsilon) and g = dy * weight: `dx += r g - x r³ (g · x) / width`, and
+    /// `dweight += dy x r` over the rows. `rows` holds dy at first and the normalised rows in the end, as the product
+    /// that reads them next needs them and they cost nothing more here.
     pub(crate) fn rms_norm_backward(
         x: &[f32],
         weight: &[f32],
         epsilon: f32,
-        dy: &[f32],
+        rows: &mut [f32],
         dx: &mut [f32],
         dweight: &mut [f32],
     ) {
         let width = weight.len();
-        let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width));
-        for ((x, dy), dx) in rows {
+        let rows = x.chunks_exact(width).zip(rows.chunks_exact_mut(width)).zip(dx.chunks_exact_mut(width));
+        for ((x, row), dx) in rows {
             let inverse = 1.0 / (sum_of(x, |x| x * x) / width as f32 + epsilon).sqrt();
-            for ((dx, dy), weight) in dx.iter_mut().zip(dy).zip(weight) {
-                *dx = dy * weight;
-            }
-            let along = sum_of_products(dx, x) * inverse * inverse * inverse / width as f32;
-            for ((dx, x), (dy, dweight)) in dx.iter_mut().zip(x).zip(dy.iter().zip(dweight.iter_mut())) {
-                *dx = *dx * inverse - x * along;
-                *dweight += dy * x * inverse;
+            let along = sum_of_products_of_three(row, weight, x) * inverse * inverse * inverse / width as f32;
+            let numbers = x.iter().zip(weight).zip(row.iter_mut().zip(dx)).zip(dweight.iter_mut());
+            for (((&x, &weight), (row, dx)), dweight) in numbers {
+                let normal = x * inverse;
+                *dx += *row * weight * inverse - x * along;
+                *dweight += *row * normal;
+                *row = normal * weight;
             }
         }
     }
@@ -40,15 +43,36 @@ vectorised! {
     /// The way back through [`super::rows::swiglu`].
     ///
     /// With s = 1 / (1 + e^-gate): `dgate = dy up s (1 + gate (1 - s))` and `dup = dy gate s`.
-    pub(crate) fn swiglu_backward(gate_up: &[f32], width: usize, dy: &[f32], dgate_up: &mut [f32]) {
-        let rows = gate_up.chunks_exact(2 * width).zip(dgate_up.chunks_exact_mut(2 * width)).zip(dy.chunks_exact(width));
-        for ((row, out), dy) in rows {
-            let ((gate, up), (dgate, dup)) = (row.split_at(width), out.split_at_mut(width));
-            for (((dgate, dup), (&gate, up)), dy) in dgate.iter_mut().zip(dup).zip(gate.iter().zip(up)).zip(dy) {
-                let s = 1.0 / (1.0 + exp(-gate));
-                *dgate = dy * up * s * (1.0 + gate * (1.0 - s));
-                *dup = dy * gate * s;
+    ///
+    /// In place: `gate_up` becomes its gradient, and `rows`, which hold dy at first, become what the way forward gave.
+    pub(crate) fn swiglu_backward(gate_up: &mut [f32], width: usize, rows: &mut [f32]) {
+        for (pair, row) in gate_up.chunks_exact_mut(2 * width).zip(rows.chunks_exact_mut(width)) {
+            let (gate, up) = pair.split_at_mut(width);
+            for ((gate, up), row) in gate.iter_mut().zip(up).zip(row) {
+                let s = 1.0 / (1.0 + exp(-*gate));
+                let (silu, dy) = (*gate * s, *row);
+                *row = silu * *up;
+                *gate = dy * *up * s * (1.0 + *gate * (1.0 - s));
+                *up = dy * silu;
             }
+        }
+    }
+}
+
+vectorised! {
+    /// Rounds values to bfloat16.
+    pub(crate) fn round(values: &[f32], out: &mut [bf16]) {
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = bf16::from_f32(*value);
+        }
+    }
+}
+
+vectorised! {
+    /// The values that rounded ones stand for.
+    pub(crate) fn widen(values: &[bf16], out: &mut [f32]) {
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = value.to_f32();
         }
     }
 }

@@ -70,6 +70,24 @@ pub(crate) fn sum_of_products(left: &[f32], right: &[f32]) -> f32 {
     strands.iter().sum::<f32>() + rest
 }
 
+/// The sum of products of three, in [`LANES`] strands.
+#[inline(always)]
+pub(crate) fn sum_of_products_of_three(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest), (c, c_rest)) = (
+        a.as_chunks::<LANES>(),
+        b.as_chunks::<LANES>(),
+        c.as_chunks::<LANES>(),
+    );
+    let mut strands = [0.0_f32; LANES];
+    for ((a, b), c) in a.iter().zip(b).zip(c) {
+        for lane in 0..LANES {
+            strands[lane] += a[lane] * b[lane] * c[lane];
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).zip(c_rest);
+    strands.iter().sum::<f32>() + rest.map(|((a, b), c)| a * b * c).sum::<f32>()
+}
+
 #[inline(always)]
 pub(crate) fn maximum(values: &[f32]) -> f32 {
     let mut strands = [f32::NEG_INFINITY; LANES];

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
 use limbeck_model::differentiable::{
-    Attention, AttentionShape, CapturedGradients, Rotary, dropout, head_loss, head_losses, linear,
-    linear_add, recomputed, rms_norm, select_rows, swiglu,
+    Attention, AttentionShape, BlockDropout, BlockWeights, Gradients, Retention, Rotary,
+    TransformerBlock, dropout, embed, head_loss, head_losses, layers, rms_norm, select_rows,
 };
 use limbeck_model::{ModelConfig, Precision};
 
@@ -18,7 +17,7 @@ use super::parameters::{EMBEDDINGS, Parameters};
 #[derive(Debug)]
 pub(super) struct StudentDecoder {
     embeddings: Var,
-    blocks: Vec<Block>,
+    blocks: Vec<BlockWeights>,
     norm: Var,
     /// The embedding table itself where they are tied.
     head: Var,
@@ -27,19 +26,10 @@ pub(super) struct StudentDecoder {
     epsilon: f32,
     /// Of all products.
     precision: Precision,
-    /// Where gradients of recomputed blocks go; `None` where activations are kept.
-    captured: Option<Arc<CapturedGradients>>,
-}
-
-/// One transformer block.
-#[derive(Clone, Debug)]
-struct Block {
-    attention_norm: Var,
-    queries_keys_values: Var,
-    attention_out: Var,
-    feed_forward_norm: Var,
-    gate_up: Var,
-    down: Var,
+    /// What is kept of blocks for the way back.
+    retention: Retention,
+    /// Of all parameters.
+    gradients: Arc<Gradients>,
 }
 
 /// Dropout of one pass; each place it is applied at draws from a seed of its own.
@@ -56,6 +46,18 @@ impl Dropout {
             seed: self.seed ^ pass << 40,
             ..self
         }
+    }
+
+    fn of_block(self, layer: u64) -> BlockDropout {
+        BlockDropout {
+            share: self.share,
+            seeds: [2 * layer + 1, 2 * layer + 2].map(|place| self.seed_of(place)),
+        }
+    }
+
+    /// Seeds of neighbouring places and steps differ in their high bits, too, after the odd factor.
+    fn seed_of(self, place: u64) -> u64 {
+        (self.seed << 16 | place).wrapping_mul(0xD134_2543_DE82_EF95)
     }
 }
 
@@ -74,7 +76,7 @@ impl StudentDecoder {
         Ok(Self {
             embeddings,
             blocks: (0..config.layers)
-                .map(|layer| Block::new(parameters, layer))
+                .map(|layer| block(parameters, layer))
                 .collect::<std::result::Result<_, _>>()?,
             norm: parameters.variable("model.norm.weight")?,
             head,
@@ -90,107 +92,88 @@ impl StudentDecoder {
             )),
             epsilon: config.rms_norm_epsilon,
             precision,
-            captured: None,
+            retention: Retention::Activations,
+            gradients: Arc::new(Gradients::new(parameters.0.iter().map(|p| &p.variable))),
         })
     }
 
     /// Whether the activations of blocks are computed again on the way back rather than kept.
     pub fn with_recompute(mut self, recompute: bool) -> Self {
-        self.captured = recompute.then(Arc::default);
+        self.retention = if recompute {
+            Retention::Inputs
+        } else {
+            Retention::Activations
+        };
         self
     }
 
-    /// The gradients of all parameters, from a loss of [`Self::loss`].
-    pub fn backward(&self, loss: &Tensor) -> Result<GradStore> {
-        let mut gradients = loss.backward()?;
-        if let Some(captured) = &self.captured {
-            captured.move_into(&mut gradients)?;
-        }
-        Ok(gradients)
+    /// Adds the gradients of all parameters to [`Self::gradients`], from a loss of [`Self::loss`].
+    pub fn backward(&self, loss: &Tensor) -> Result<()> {
+        self.gradients.absorb(&loss.backward()?)
+    }
+
+    /// What [`Self::backward`] found.
+    pub fn gradients(&self) -> &Gradients {
+        &self.gradients
     }
 
     /// The loss of a batch, a scalar; [`Self::backward`] of it may run once.
     pub fn loss(&self, batch: Batch, dropout: Option<Dropout>) -> Result<Tensor> {
-        let hidden = self.hidden(&batch, dropout)?;
-        head_loss(&hidden, &self.head, batch.targets, self.precision)
+        let hidden = self.hidden(&batch, dropout, self.retention)?;
+        let (head, gradients) = (&self.head, &self.gradients);
+        head_loss(&hidden, head, batch.targets, self.precision, gradients)
     }
 
     /// The loss of every supervised place of a batch.
     pub fn losses(&self, batch: &Batch) -> Result<Vec<f64>> {
-        let hidden = self.hidden(batch, None)?;
+        let hidden = self.hidden(batch, None, Retention::Nothing)?;
         head_losses(&hidden, &self.head, &batch.targets, self.precision)
     }
 
     /// What the head reads: normalised states of the supervised places, `[rows, width]`.
-    fn hidden(&self, batch: &Batch, dropout: Option<Dropout>) -> Result<Tensor> {
+    fn hidden(
+        &self,
+        batch: &Batch,
+        dropout: Option<Dropout>,
+        retention: Retention,
+    ) -> Result<Tensor> {
         let attention = Attention::new(
             self.shape,
             Arc::clone(&self.rotary),
             Arc::clone(&batch.offsets),
         )?;
-        let mut x = drop(&select_rows(&self.embeddings, &batch.ids)?, dropout, 0)?;
-        for (layer, block) in (0..).zip(&self.blocks) {
-            let settings = (self.epsilon, self.precision);
-            x = match &self.captured {
-                None => block.forward(&x, &attention, settings, dropout, layer)?,
-                Some(captured) => {
-                    let (block, attention) = (block.clone(), attention.clone());
-                    recomputed(&x, captured, move |x| {
-                        block.forward(x, &attention, settings, dropout, layer)
-                    })?
-                }
-            };
-        }
+        let embedded = embed(&self.embeddings, &batch.ids, &self.gradients)?;
+        let x = drop(&embedded, dropout, 0)?;
+        let blocks = (0..).zip(&self.blocks).map(|(layer, weights)| {
+            let (weights, attention) = (weights.clone(), attention.clone());
+            let gradients = Arc::clone(&self.gradients);
+            TransformerBlock::new(weights, self.epsilon, self.precision, attention, gradients)
+                .map(|block| block.with_dropout(dropout.map(|dropout| dropout.of_block(layer))))
+        });
+        let x = layers(&x, blocks.collect::<Result<_>>()?, retention)?;
         rms_norm(&select_rows(&x, &batch.rows)?, &self.norm, self.epsilon)
     }
 }
 
-impl Block {
-    fn new(parameters: &Parameters, layer: usize) -> std::result::Result<Self, TrainError> {
-        let variable =
-            |part: &str| parameters.variable(&format!("model.layers.{layer}.{part}.weight"));
-        Ok(Self {
-            attention_norm: variable("input_layernorm")?,
-            queries_keys_values: variable("self_attn.qkv_proj")?,
-            attention_out: variable("self_attn.o_proj")?,
-            feed_forward_norm: variable("post_attention_layernorm")?,
-            gate_up: variable("mlp.gate_up_proj")?,
-            down: variable("mlp.down_proj")?,
-        })
-    }
-
-    fn forward(
-        &self,
-        x: &Tensor,
-        attention: &Attention,
-        (epsilon, precision): (f32, Precision),
-        dropout: Option<Dropout>,
-        layer: u64,
-    ) -> Result<Tensor> {
-        let normal = rms_norm(x, &self.attention_norm, epsilon)?;
-        let projected = linear(&normal, &self.queries_keys_values, precision)?;
-        let attended = attention.forward(&projected)?;
-        let places = (2 * layer + 1, 2 * layer + 2);
-        // `x + dropout(branch weight^T)`.
-        let add = |x: &Tensor, branch: &Tensor, weight: &Var, place: u64| match dropout {
-            None => linear_add(x, branch, weight, precision),
-            Some(_) => x + drop(&linear(branch, weight, precision)?, dropout, place)?,
-        };
-        let x = add(x, &attended, &self.attention_out, places.0)?;
-        let normal = rms_norm(&x, &self.feed_forward_norm, epsilon)?;
-        let activated = swiglu(&linear(&normal, &self.gate_up, precision)?)?;
-        add(&x, &activated, &self.down, places.1)
-    }
+fn block(parameters: &Parameters, layer: usize) -> std::result::Result<BlockWeights, TrainError> {
+    let variable = |part: &str| {
+        parameters
+            .variable(&format!("model.layers.{layer}.{part}.weight"))
+            .map(Var::into_inner)
+    };
+    Ok(BlockWeights {
+        attention_norm: variable("input_layernorm")?,
+        queries_keys_values: variable("self_attn.qkv_proj")?,
+        attention_out: variable("self_attn.o_proj")?,
+        feed_forward_norm: variable("post_attention_layernorm")?,
+        gate_up: variable("mlp.gate_up_proj")?,
+        down: variable("mlp.down_proj")?,
+    })
 }
 
 fn drop(x: &Tensor, settings: Option<Dropout>, place: u64) -> Result<Tensor> {
     match settings {
         None => Ok(x.clone()),
-        // Seeds of neighbouring places and steps differ in their high bits, too, after the odd factor.
-        Some(Dropout { share, seed }) => dropout(
-            x,
-            share,
-            (seed << 16 | place).wrapping_mul(0xD134_2543_DE82_EF95),
-        ),
+        Some(settings) => dropout(x, settings.share, settings.seed_of(place)),
     }
 }

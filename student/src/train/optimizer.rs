@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 
-use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor, bail};
-use limbeck_model::differentiable::with_values;
+use candle_core::{CpuStorage, InplaceOp1, Layout, bail};
+use limbeck_model::differentiable::Gradients;
 use limbeck_model::optimizer::{AdamWStep, adamw, sum_of_squares};
 
 use super::TrainError;
-use super::parameters::{Parameter, Parameters};
+use super::parameters::Parameters;
 
 const BETA_1: f64 = 0.9;
 /// Short runs of few hundred steps need a second moment that forgets faster than the usual 0.999.
@@ -54,18 +53,17 @@ impl AdamW {
     pub fn update(
         &mut self,
         parameters: &Parameters,
-        gradients: &GradStore,
+        gradients: &Gradients,
         update: &Update,
         step: usize,
     ) -> Result<(), TrainError> {
-        let gradients: Vec<Tensor> = parameters
-            .0
-            .iter()
-            .map(|parameter| gradient(parameter, gradients))
-            .collect::<Result<_, _>>()?;
-        let mut squares = Vec::with_capacity(gradients.len());
-        for gradient in &gradients {
-            squares.push(with_values(gradient, sum_of_squares)?);
+        let missing = |name: &str| TrainError::MissingGradient {
+            name: name.to_owned(),
+        };
+        let mut squares = Vec::with_capacity(parameters.0.len());
+        for parameter in &parameters.0 {
+            let sum = gradients.with(&parameter.variable, sum_of_squares);
+            squares.push(sum.ok_or_else(|| missing(&parameter.name))?);
         }
         let norm = squares.iter().sum::<f64>().sqrt();
         if !norm.is_finite() {
@@ -82,7 +80,7 @@ impl AdamW {
         }
         self.updates += 1;
         let count = self.updates.min(i32::MAX as u64) as i32;
-        for (index, (parameter, gradient)) in parameters.0.iter().zip(&gradients).enumerate() {
+        for (index, parameter) in parameters.0.iter().enumerate() {
             let decay = if parameter.decays {
                 update.weight_decay
             } else {
@@ -97,29 +95,23 @@ impl AdamW {
                 beta_2: BETA_2 as f32,
                 epsilon: EPSILON as f32,
             };
-            parameter.variable.inplace_op1(&Apply {
-                gradient,
-                moments: RefCell::new((&mut self.first[index], &mut self.second[index])),
-                constants,
-            })?;
+            let (first, second) = (&mut self.first[index], &mut self.second[index]);
+            let updated = gradients.with(&parameter.variable, |gradient| {
+                parameter.variable.inplace_op1(&Apply {
+                    gradient,
+                    moments: RefCell::new((first, second)),
+                    constants,
+                })
+            });
+            updated.ok_or_else(|| missing(&parameter.name))??;
         }
         Ok(())
     }
 }
 
-fn gradient(parameter: &Parameter, gradients: &GradStore) -> Result<Tensor, TrainError> {
-    let gradient =
-        gradients
-            .get(&parameter.variable)
-            .ok_or_else(|| TrainError::MissingGradient {
-                name: parameter.name.clone(),
-            })?;
-    Ok(gradient.contiguous()?)
-}
-
 /// One parameter's update, in place.
 struct Apply<'a> {
-    gradient: &'a Tensor,
+    gradient: &'a [f32],
     moments: RefCell<(&'a mut Vec<f32>, &'a mut Vec<f32>)>,
     constants: AdamWStep,
 }
@@ -138,21 +130,22 @@ impl InplaceOp1 for Apply<'_> {
         };
         let mut moments = self.moments.borrow_mut();
         let (first, second) = &mut *moments;
-        with_values(self.gradient, |gradient| {
-            adamw(
-                &mut values[start..end],
-                gradient,
-                first,
-                second,
-                self.constants,
-            );
-        })
+        adamw(
+            &mut values[start..end],
+            self.gradient,
+            first,
+            second,
+            self.constants,
+        );
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use candle_core::Tensor;
 
     use super::*;
     use crate::train::{InitialWeights, parameters::initial_weights};
@@ -165,7 +158,7 @@ mod tests {
     }
 
     /// The sum over parameters of half their squared distance from `goal`, whose gradient is the distance.
-    fn gradients(parameters: &Parameters, goal: f64) -> GradStore {
+    fn gradients(parameters: &Parameters, goal: f64) -> Gradients {
         let parts = parameters
             .0
             .iter()
@@ -174,7 +167,13 @@ mod tests {
             .map(|part| part.sum_all().unwrap())
             .reduce(|a, b| (a + b).unwrap())
             .unwrap();
-        total.backward().unwrap()
+        found(parameters, &total)
+    }
+
+    fn found(parameters: &Parameters, loss: &Tensor) -> Gradients {
+        let gradients = Gradients::new(parameters.0.iter().map(|p| &p.variable));
+        gradients.absorb(&loss.backward().unwrap()).unwrap();
+        gradients
     }
 
     #[test]
@@ -230,7 +229,7 @@ mod tests {
             clip: 1.0,
         };
         let first = &parameters.0[0];
-        let partial = first.variable.sum_all().unwrap().backward().unwrap();
+        let partial = found(&parameters, &first.variable.sum_all().unwrap());
         let error = optimizer
             .update(&parameters, &partial, &update, 0)
             .unwrap_err();

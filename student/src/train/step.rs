@@ -1,7 +1,5 @@
 //! One step of training, which the loop and the benchmark take alike.
 
-use candle_core::backprop::GradStore;
-
 use super::TrainError;
 use super::batch::Batch;
 use super::decoder::{Dropout, StudentDecoder};
@@ -28,7 +26,24 @@ impl Step<'_> {
         update: &Update,
         number: usize,
     ) -> Result<f32, TrainError> {
-        let (mut value, mut gradients) = (0.0, GradStore::default());
+        let gradients = self.decoder.gradients();
+        let value = self.passes(batch, dropout, number).and_then(|value| {
+            self.optimizer
+                .update(self.parameters, gradients, update, number)?;
+            Ok(value)
+        });
+        gradients.clear();
+        value
+    }
+
+    /// The loss of the batch; the gradients are with the decoder then.
+    fn passes(
+        &self,
+        batch: Batch,
+        dropout: Option<Dropout>,
+        number: usize,
+    ) -> Result<f32, TrainError> {
+        let mut value = 0.0;
         for (pass, batch) in (0..).zip(batch.passes(self.pass_tokens)) {
             let dropout = dropout.map(|dropout| dropout.of_pass(pass));
             let loss = self.decoder.loss(batch, dropout)?;
@@ -37,10 +52,8 @@ impl Step<'_> {
                 let what = "the loss".to_owned();
                 return Err(TrainError::NotFinite { what, step: number });
             }
-            gradients.extend(self.decoder.backward(&loss)?)?;
+            self.decoder.backward(&loss)?;
         }
-        self.optimizer
-            .update(self.parameters, &gradients, update, number)?;
         Ok(value)
     }
 }

@@ -76,12 +76,14 @@ impl DocumentAttention<'_> {
         assert_eq!(input.len(), self.tokens() * self.shape.columns());
         assert_eq!(dout.len(), self.tokens() * self.shape.query_width());
         assert_eq!(attended.out.len(), dout.len());
-        let mut dinput = vec![0.0; input.len()];
-        let target = SharedOutput::new(&mut dinput);
+        let mut dinput = Vec::with_capacity(input.len());
+        let target = SharedOutput::from_pointer(dinput.as_mut_ptr());
         self.tasks().into_par_iter().with_max_len(1).for_each_init(
             || Workspace::new(self.shape.head_dim),
             |workspace, task| self.task_backward(input, attended, dout, task, workspace, target),
         );
+        // SAFETY: there is room for them, and `tasks` are all rows with all heads.
+        unsafe { dinput.set_len(input.len()) };
         dinput
     }
 

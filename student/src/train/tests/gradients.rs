@@ -26,12 +26,14 @@ fn every_parameter_gets_a_gradient_and_learns() {
         let parameters = parameters::Parameters::new(&config, &start).unwrap();
         let student = decoder::StudentDecoder::new(&config, &parameters, Precision::F32).unwrap();
         let batch = timeline::Timeline::new(&plan, &corpus).batch(0);
-        let gradients = student.loss(batch, None).unwrap().backward().unwrap();
+        student
+            .backward(&student.loss(batch, None).unwrap())
+            .unwrap();
         for parameter in &parameters.0 {
-            let gradient = gradients
-                .get(&parameter.variable)
+            let values = student
+                .gradients()
+                .with(&parameter.variable, <[f32]>::to_vec)
                 .unwrap_or_else(|| panic!("{}", parameter.name));
-            let values = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             assert!(
                 values.iter().all(|value| value.is_finite()),
                 "{}",
@@ -70,15 +72,15 @@ fn the_whole_gradient_agrees_with_finite_differences() {
     let parameters = parameters::Parameters::new(&config, &weights).unwrap();
     let student = decoder::StudentDecoder::new(&config, &parameters, Precision::F32).unwrap();
     let batch = timeline::Timeline::new(&plan, &corpus).batch(0);
-    let gradients = student
-        .loss(batch.clone(), None)
-        .unwrap()
-        .backward()
+    student
+        .backward(&student.loss(batch.clone(), None).unwrap())
         .unwrap();
     let values = parameters.values().unwrap();
     for (index, parameter) in parameters.0.iter().enumerate() {
-        let gradient = gradients.get(&parameter.variable).unwrap();
-        let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let gradient = student
+            .gradients()
+            .with(&parameter.variable, <[f32]>::to_vec)
+            .unwrap();
         // Along the gradient itself the derivative is its norm.
         let norm = gradient
             .iter()

@@ -30,14 +30,12 @@ fn the_whole_gradient_in_bfloat16_points_where_that_in_f32_does() {
     let batch = timeline::Timeline::new(&plan, &corpus).batch(0);
     let gradients = |precision| {
         let student = decoder::StudentDecoder::new(&config, &parameters, precision).unwrap();
-        let gradients = student
-            .loss(batch.clone(), None)
-            .unwrap()
-            .backward()
+        student
+            .backward(&student.loss(batch.clone(), None).unwrap())
             .unwrap();
         let values = parameters.0.iter().map(|parameter| {
-            let gradient = gradients.get(&parameter.variable).unwrap();
-            gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+            let gradient = &parameter.variable;
+            student.gradients().with(gradient, <[f32]>::to_vec).unwrap()
         });
         values.collect::<Vec<_>>()
     };
