@@ -130,7 +130,8 @@ fn of_curate(held: &Held, stage: &StageFolder) -> Option<Finding> {
     let Some((dataset, _)) = &stage.dataset else {
         return Some(about(format!("the dataset of the {name} cannot be read")));
     };
-    let made_anew = crate::Dataset::new(dataset.name.clone(), dataset.rows.clone());
+    let made_anew = crate::Dataset::new(dataset.name.clone(), dataset.rows.clone())
+        .redacted(dataset.redaction.clone());
     if dataset.id != chosen || made_anew.id != chosen {
         return Some(about(format!(
             "the dataset in the {name} is not the one that its run chose, {chosen}"
