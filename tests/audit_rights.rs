@@ -67,13 +67,7 @@ fn what_the_store_holds_is_judged_by_the_day_route_and_declarations() {
         rights(&project, "work", 1),
         ["deny terms::declaration-missing"]
     );
-    let show = ["terms", "show", "openai-api-2026-01-01", "--json"];
-    let digest = project.limbeck().args(show).run().succeeds().json()["terms_sha256"].clone();
-    let declaration = format!(
-        "[[declaration]]\nterms = \"openai-api-2026-01-01\"\nsays = [\"not-competing\"]\nreviewer = \"R. Viewer\"\nreason = \"it sorts our own mail\"\nexpires = \"9999-01-01\"\nterms_sha256 = {digest}\n\n[harvest]\n"
-    );
-    project.edit("[harvest]\n", &declaration);
-    project.sign();
+    project.declare("openai-api-2026-01-01", "not-competing");
     // The copy that the run keeps still says nothing of it; the recipe itself does.
     assert_eq!(
         rights(&project, "work", 1),

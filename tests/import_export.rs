@@ -56,10 +56,63 @@ fn exported_traces_are_described_for_loaders_of_data_sets() {
     assert_eq!(file["contentUrl"], "traces.jsonl");
     let row = bytes.split(|byte| *byte == b'\n').next().unwrap();
     let row: Value = serde_json::from_slice(row).unwrap();
+    let mut columns = Vec::new();
     for field in described["recordSet"][0]["field"].as_array().unwrap() {
-        let column = field["source"]["extract"]["column"].as_str().unwrap();
-        assert!(row.get(column).is_some(), "no `{column}` in {row}");
+        let Some(parts) = field["subField"].as_array() else {
+            let column = field["source"]["extract"]["column"].as_str().unwrap();
+            assert!(row.get(column).is_some(), "no `{column}` in {row}");
+            columns.push(column);
+            continue;
+        };
+        let column = parts[0]["source"]["extract"]["column"].as_str().unwrap();
+        columns.push(column);
+        let is_list = field["repeated"] == true;
+        assert_eq!(is_list, row[column].is_array(), "{column}");
+        // Nothing was judged yet, so that there are no verdicts.
+        let object = if is_list {
+            &row[column][0]
+        } else {
+            &row[column]
+        };
+        for part in parts.iter().filter(|_| !object.is_null()) {
+            let name = part["source"]["transform"]["jsonPath"].as_str().unwrap();
+            assert!(object.get(name).is_some(), "no `{name}` in {object}");
+        }
     }
+    let mut all: Vec<&String> = row.as_object().unwrap().keys().collect();
+    columns.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(columns, all, "every column is described");
+    let digest = file["sha256"].as_str().unwrap();
+    assert_eq!(
+        described["version"],
+        format!("1.0.0+sha256.{}", &digest[..12])
+    );
+    assert_eq!(described["datePublished"], described["dateCreated"]);
+    let cited = described["citeAs"].as_str().unwrap();
+    assert!(
+        cited.starts_with("@misc{tiny, title = {tiny}, year = {20"),
+        "{cited}"
+    );
+    assert!(cited.contains(digest), "{cited}");
+    // A version of one's own, and the same store and file give the same description.
+    let versioned = || export().args(["--output", "traces.jsonl", "--dataset-version", "2.1.0"]);
+    versioned().run().succeeds();
+    let again = fs::read_to_string(project.path().join("croissant.json")).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(&again).unwrap()["version"],
+        "2.1.0"
+    );
+    versioned().run().succeeds();
+    assert_eq!(
+        fs::read_to_string(project.path().join("croissant.json")).unwrap(),
+        again
+    );
+    export()
+        .args(["--output", "traces.jsonl", "--dataset-version", "newest"])
+        .run()
+        .exits(2)
+        .says(["a version is MAJOR.MINOR.PATCH"]);
     assert_eq!(
         described["rai:dataCollection"]
             .as_str()

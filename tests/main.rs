@@ -10,6 +10,8 @@
 //!   and what training and export refuse; `audit_rights`: terms and licences of what a store holds;
 //!   `audit_model`: one model, and what its export says of itself; `audit_provenance`: a work folder tampered with in every way that it has a code for
 //! - `signatures`: what persons sign of a recipe, and whose signatures count
+//! - `verify`: an export held to what it carries, whole and tampered with; `export_documents`: what these documents say
+//! - `declared`: a recipe that is denied until a person declares something, all the way to its model
 //! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `redact`: personal data replaced before anything is asked or learned
@@ -43,6 +45,8 @@ mod batch_fate;
 mod bench_train;
 mod chat;
 mod cli;
+mod declared;
+mod export_documents;
 mod hostile;
 mod import_export;
 mod imported;

@@ -1,4 +1,5 @@
-//! `limbeck verify` on the export of a whole run, as it is and after everything that may be done to it.
+//! `limbeck verify` on the export of a whole run, as it is and after everything that may be done to it. What is in its
+//! documents is in `export_documents`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +7,10 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::support::teacher::tiny_teacher;
 use crate::support::{Limbeck, Project, names};
 
-/// A run whose export the tests copy.
-fn exported() -> &'static Project {
+/// A run whose export the tests copy, and read.
+pub(crate) fn exported() -> &'static Project {
     static EXPORTED: OnceLock<Project> = OnceLock::new();
     EXPORTED.get_or_init(|| {
         let project = Project::choices(12);
@@ -70,7 +70,8 @@ impl Copy {
     }
 }
 
-fn key() -> String {
+/// The key that its ledger is signed by.
+pub(crate) fn key() -> String {
     let show = exported().limbeck().args(["keys", "show"]).run();
     show.succeeds().stdout.trim().to_owned()
 }
@@ -397,99 +398,4 @@ fn what_cannot_be_verified_is_an_error() {
         r#"{"limbeck": "ledger-evidence/2", "entries": {}}"#,
     );
     verify(&["."], "this version reads `ledger-evidence/1`");
-}
-
-#[test]
-fn keys_that_sign_models_are_made_once_and_for_their_user_alone() {
-    let show = exported().limbeck().args(["keys", "show", "--model"]).run();
-    let shown = show.succeeds().stdout;
-    let carried = fs::read_to_string(exported().work("export/model.pub")).unwrap();
-    assert_eq!(shown, carried);
-    let file = exported().path().join("config/model.key");
-    let secret = fs::read_to_string(&file).unwrap();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(&file).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-    // The same key, for a machine that has no such file; the same store and files give the same signature.
-    let other = Project::choices(2);
-    let show = other.limbeck().args(["keys", "show", "--model"]);
-    let shown = show.env("LIMBECK_MODEL_KEY", &secret).run().succeeds();
-    assert_eq!(shown.stdout, carried);
-    let show = other.limbeck().args(["keys", "show", "--model"]);
-    let failed = show.env("LIMBECK_MODEL_KEY", "hunter2").run();
-    let failed = failed.fails_saying(["`LIMBECK_MODEL_KEY` holds no key", "hint: "]);
-    assert!(!failed.stderr.contains("hunter2"), "{}", failed.stderr);
-}
-
-#[test]
-fn an_export_without_keys_says_so() {
-    let project = Project::choices(12);
-    fs::write(project.path().join("config"), "no folder").unwrap();
-    let run = project.stage("run").arg("--no-gates").run();
-    run.succeeds().says(["the exported model is not signed"]);
-    let files = names(&project.work("export"));
-    for file in [
-        "model.sig",
-        "model.pub",
-        "training.intoto.json",
-        "verdict.intoto.json",
-    ] {
-        assert!(files.iter().all(|name| name != file), "{files:?}");
-    }
-    let verify = project.limbeck().args(["verify", "work/export"]).run();
-    verify
-        .succeeds()
-        .prints(["its checkpoint is not signed", "no signature of the model"]);
-    let verify = project
-        .limbeck()
-        .args(["verify", "work/export", "--json", "--key"]);
-    let run = verify.arg(key()).run();
-    assert_eq!(run.status.code(), Some(1), "{}", run.stdout);
-}
-
-#[test]
-fn the_documents_say_what_is_in_the_store() {
-    let export = |name: &str| fs::read_to_string(exported().work("export").join(name)).unwrap();
-    let card = export("README.md");
-    for said in [
-        "license: \"apache-2.0\"",
-        "It learned from a dataset of",
-        "| tiny-teacher.gguf | local (in-process) |",
-        "| `MIT` |",
-        "Made to train, release-model; whether commercially is not said.",
-        "came to `allow_with_duties`",
-        "- keep the copyright and permission notice",
-        "not legal advice",
-    ] {
-        assert!(card.contains(said), "no `{said}` in\n{card}");
-    }
-    assert!(export("LICENSE").contains("Apache License"));
-    let notice = export("NOTICE");
-    assert!(
-        notice.contains("which is under mit") && notice.contains("THE SOFTWARE IS PROVIDED"),
-        "{notice}"
-    );
-    // Where a file lay on the machine is nobody's business.
-    for name in names(&exported().work("export")) {
-        let bytes = fs::read(exported().work("export").join(&name)).unwrap();
-        let folder = tiny_teacher().parent().unwrap().display().to_string();
-        let is_told = bytes
-            .windows(folder.len())
-            .any(|part| part == folder.as_bytes());
-        assert!(!is_told, "`{name}` tells of `{folder}`");
-    }
-    assert!(export("training-data.md").contains("### 2.5 Synthetic data"));
-    let bom: Value = serde_json::from_str(&export("bom.cdx.json")).unwrap();
-    assert_eq!(
-        bom["metadata"]["component"]["licenses"][0]["license"]["id"],
-        "Apache-2.0"
-    );
-    let files = bom["components"].as_array().unwrap();
-    assert!(
-        files.iter().any(|file| file["name"] == "tiny-Q8_0.gguf"),
-        "{bom:#}"
-    );
 }

@@ -53,13 +53,23 @@ def statements(export: Path) -> None:
 
 def croissant(folder: Path) -> None:
     dataset = mlcroissant.Dataset(jsonld=folder / "croissant.json")
-    assert not dataset.metadata.ctx.issues.errors, dataset.metadata.ctx.issues.report()
+    issues = dataset.metadata.ctx.issues
+    assert not issues.errors and not issues.warnings, issues.report()
     rows = (folder / "traces.jsonl").read_text(encoding="utf-8").splitlines()
     records = list(dataset.records(record_set="traces"))
     assert len(records) == len(rows) > 0, (len(records), len(rows))
     first = json.loads(rows[0])
     assert records[0]["traces/prompt_id"].decode() == first["prompt_id"], records[0]
-    print(f"croissant.json describes {len(records)} traces")
+    messages = [
+        {"role": turn["traces/messages/role"].decode(), "content": turn["traces/messages/content"].decode()}
+        for turn in records[0]["traces/messages"]
+    ]
+    assert messages == first["messages"], records[0]
+    assert records[0]["traces/usage"]["traces/usage/prompt_tokens"] == first["usage"]["prompt_tokens"], records[0]
+    assert records[0]["traces/receipt"]["traces/receipt/model"].decode() == first["receipt"]["model"], records[0]
+    checks = [verdict["traces/verdicts/check"].decode() for verdict in records[0]["traces/verdicts"]]
+    assert checks == [verdict["check"] for verdict in first["verdicts"]], records[0]
+    print(f"croissant.json describes {len(records)} traces, and nothing is amiss in it")
 
 
 if __name__ == "__main__":

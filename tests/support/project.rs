@@ -123,6 +123,16 @@ impl Project {
         self
     }
 
+    /// Has a person declare and sign something about a record of terms as it is today.
+    pub fn declare(&self, terms: &str, says: &str) -> &Self {
+        let show = self.limbeck().args(["terms", "show", terms, "--json"]);
+        let digest = &show.run().succeeds().json()["terms_sha256"];
+        let declaration = format!(
+            "[[declaration]]\nterms = \"{terms}\"\nsays = [\"{says}\"]\nreviewer = \"R. Viewer\"\nreason = \"it sorts our own mail\"\nexpires = \"9999-01-01\"\nterms_sha256 = {digest}\n\n[harvest]\n"
+        );
+        self.edit("[harvest]\n", &declaration).sign()
+    }
+
     /// Lets another model teach.
     pub fn teacher(&self, model: &Path) -> &Self {
         let from = tiny_teacher().display().to_string();

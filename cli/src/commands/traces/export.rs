@@ -7,7 +7,8 @@ use clap::Args;
 use futures::TryStreamExt;
 use limbeck_store::{Store, Verdict, VerdictFilter};
 
-use super::{croissant, open, verdict_filter};
+use super::croissant::{self, Described};
+use super::{open, verdict_filter};
 use crate::exit_status::ExitStatus;
 use crate::interrupt;
 use crate::printer::{Printer, WithHint};
@@ -33,12 +34,27 @@ pub struct ExportArgs {
     /// The licence that the description gives the data, as an SPDX identifier
     #[arg(long, value_name = "SPDX", requires = "croissant")]
     pub license: Option<String>,
+    /// The version that the description gives the data, as MAJOR.MINOR.PATCH (default: 1.0.0 with digits of the file's
+    /// SHA-256)
+    #[arg(long, value_name = "VERSION", requires = "croissant", value_parser = version)]
+    pub dataset_version: Option<String>,
     /// Only those that every check kept
     #[arg(long, conflicts_with = "dropped")]
     pub kept: bool,
     /// Only those that a check dropped
     #[arg(long)]
     pub dropped: bool,
+}
+
+/// Three numbers and, after a `-` or a `+`, whatever else: the form that loaders of data sets hold versions to.
+fn version(text: &str) -> Result<String, String> {
+    let numbers = text.split(['-', '+']).next().unwrap_or_default();
+    let parts: Vec<&str> = numbers.split('.').collect();
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if parts.len() == 3 && parts.iter().all(is_number) {
+        return Ok(text.to_owned());
+    }
+    Err("a version is MAJOR.MINOR.PATCH, such as 1.2.0".to_owned())
 }
 
 /// Exports the traces of a work folder.
@@ -95,8 +111,12 @@ async fn describe(store: &Store, args: &ExportArgs, path: &Path) -> anyhow::Resu
     let run = store.runs().await?.pop();
     let folder = args.workdir.file_name().unwrap_or_default();
     let name = run.map_or_else(|| folder.to_string_lossy().into_owned(), |run| run.recipe);
-    let license = args.license.as_deref();
-    let text = croissant::describe(store, &name, license, &args.output, args.format).await?;
+    let described = Described {
+        name: &name,
+        license: args.license.as_deref(),
+        version: args.dataset_version.as_deref(),
+    };
+    let text = croissant::describe(store, &described, &args.output, args.format).await?;
     whole_file::write(path, text.as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))
 }
