@@ -218,7 +218,9 @@ fn what_any_area_denies_of_a_model_is_refused_and_a_waiver_does_not_make_it_pass
         )
     };
     let waivers = waiver("privacy::secret-by-prefix") + &waiver("conduct::banned-model");
+    let without = fs::read_to_string(project.path().join("recipe.toml")).unwrap();
     project.edit("[harvest]\n", &format!("{waivers}[harvest]\n"));
+    project.sign();
     project.stage("run").arg("--no-gates").run().succeeds();
     let predicate = verdict(&project.work("export"));
     let told = properties(&predicate);
@@ -241,8 +243,7 @@ fn what_any_area_denies_of_a_model_is_refused_and_a_waiver_does_not_make_it_pass
     );
     // What redaction takes out of the dataset is not held against the model, only against the work folder.
     let redact = "[redact]\nreplace = [\"secret-by-prefix\"]\n\n[harvest]\n";
-    let recipe = fs::read_to_string(project.path().join("recipe.toml")).unwrap();
-    let recipe = recipe.replace(&waivers, "").replace(&model, "BANNED");
+    let recipe = without.replace(&model, "BANNED");
     let recipe = recipe.replacen("model = 'BANNED'", &format!("model = '{model}'"), 1);
     project.file("recipe.toml", &recipe);
     project.edit("[harvest]\n", redact);
@@ -320,6 +321,7 @@ fn answers_that_were_erased_since_are_still_those_that_a_model_learned_from() {
         "[harvest]\n",
         "[[waiver]]\ncode = \"terms::declaration-missing\"\nreviewer = \"R. Viewer\"\nreason = \"a test\"\nexpires = \"9999-01-01\"\n\n[harvest]\n",
     );
+    project.sign();
     project.stage("train").run().succeeds();
     let traces = Sql::open(&project.work("limbeck.db")).texts::<1>("SELECT id FROM traces");
     for [trace] in &traces {
