@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "",
     "init",
     "run",
@@ -27,6 +27,7 @@ const COMMANDS: [&str; 37] = [
     "traces import",
     "traces export",
     "traces erase",
+    "sign",
     "teachers",
     "teachers check",
     "teachers batches",
