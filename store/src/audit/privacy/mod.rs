@@ -4,7 +4,6 @@
 //! as a name or a street, is not counted: no finding does not mean that nothing personal is there.
 
 mod checksum;
-mod keys;
 mod patterns;
 #[cfg(test)]
 mod tests;

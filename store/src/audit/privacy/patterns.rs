@@ -6,7 +6,6 @@ use std::ops::Range;
 use regex::Regex;
 
 use super::checksum::{entropy, iban, luhn};
-use super::keys::Keys;
 use super::{Detector, Level};
 
 /// Bits a byte that a random key of sixteen characters has and words do not.
@@ -32,16 +31,10 @@ fn compiled(
         placeholder,
         what,
         level,
-        looks: match regex {
-            KEYS => Looks::Keys(Keys::new()?),
-            _ => Looks::Regex(Regex::new(regex)?),
-        },
+        regex: Regex::new(regex)?,
         check,
     }))
 }
-
-/// Stands for what [`Keys`] finds.
-const KEYS: &str = "";
 
 /// Name, what stands in its place, what it is in words, how grave, what it looks like, and what else must hold.
 type Kind = (
@@ -145,7 +138,14 @@ const PATTERNS: [Kind; 10] = [
         "[secret]",
         "keys that a service gave out",
         Level::Deny,
-        KEYS,
+        r"(?x)(?<it>
+            sk-[\w-]{20,} | AKIA[A-Z\d]{16} | gh[pousr]_[A-Za-z\d]{36,} | github_pat_\w{22,}
+            | xox[abprs]-[\w-]{10,} | AIza[\w-]{35} | hf_[A-Za-z\d]{30,} | glpat-[\w-]{20,}
+            | eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}
+            | -----BEGIN\x20[A-Z\x20]*PRIVATE\x20KEY-----
+              (?: (?:\s|\\[nr])+ [A-Za-z-]+:\x20[^\n\\]* )*
+              (?: (?:\s|\\[nr])+ [A-Za-z\d+/=]{16,} )*
+              (?: (?: (?:\s|\\[nr])+ [A-Za-z\d+/=]+ )? (?:\s|\\[nr])* -----END\x20[A-Z\x20]*PRIVATE\x20KEY----- )? )",
         |_, before, _| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_'),
     ),
     (
@@ -185,14 +185,8 @@ struct Pattern {
     placeholder: &'static str,
     what: &'static str,
     level: Level,
-    looks: Looks,
+    regex: Regex,
     check: Check,
-}
-
-/// How it is found.
-enum Looks {
-    Regex(Regex),
-    Keys(Keys),
 }
 
 /// Looks at what the group `it` met, and at what stands before and after it.
@@ -220,13 +214,10 @@ impl Detector for Pattern {
     }
 
     fn look(&self, text: &str) -> Vec<Range<usize>> {
-        match &self.looks {
-            Looks::Regex(regex) => regex
-                .captures_iter(text)
-                .filter_map(|captures| Some(captures.name("it")?.range()))
-                .collect(),
-            Looks::Keys(keys) => keys.look(text),
-        }
+        let found = self.regex.captures_iter(text);
+        found
+            .filter_map(|captures| Some(captures.name("it")?.range()))
+            .collect()
     }
 
     fn is_one(&self, found: &str, before: &str, after: &str) -> bool {
