@@ -38,7 +38,15 @@ impl Pipeline {
     ) -> anyhow::Result<Audited<'_>> {
         let dataset = Some(lineage.dataset.as_str());
         let (recipe, store, reviewed) = (&self.recipe, &self.store, self.reviewed()?);
-        let rights = Rights::held(recipe, reviewed.clone(), &self.cache, &self.printer, store, dataset).await?;
+        let rights = Rights::held(
+            recipe,
+            reviewed.clone(),
+            &self.cache,
+            &self.printer,
+            store,
+            dataset,
+        )
+        .await?;
         let audit = Audit {
             store,
             workdir: self.work.path(),

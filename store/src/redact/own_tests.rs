@@ -63,7 +63,8 @@ fn what_the_words_stand_beside_is_looked_at_again() {
         "<user>[phone]",
     );
     check(&[("link", "")], "12<https://x.example>34", "12<>34");
-    check(&[("handle", "")], "@ann12 34", " 34");
+    // A number that begins inside of a handle goes with it.
+    check(&[("handle", "")], "@ann12 34", "");
 }
 
 #[test]

@@ -145,11 +145,10 @@ async fn look(
     printer: &Printer,
 ) -> anyhow::Result<ExitStatus> {
     let words = Words::parse(&args.words)?;
-    let integrity = args.integrity()?;
+    let (integrity, reviewers) = (args.integrity()?, reviewer::trusted(&args.reviewers)?);
     let target = Target::open(words.target.as_deref(), args.workdir.as_deref()).await?;
     target.can_be_judged(&words.areas)?;
     let needs_rights = [Area::Terms, Area::Licences];
-    let reviewers = reviewer::trusted(&args.reviewers)?;
     let recipe = target.recipe.as_ref();
     let reviewed = recipe.map(|recipe| Reviewed::of(recipe, &reviewers, &args.intent));
     let reviewed = reviewed.transpose()?.map(Arc::new);
