@@ -22,7 +22,7 @@ pub(crate) use panels::QuantisedMatrix;
 
 use super::simd::InstructionSet;
 
-/// Whether products are faster than those of dequantised weights: the portable way takes two to three times as long.
+/// Whether products are faster than those of dequantised weights: the portable way takes about three times as long.
 pub(crate) fn is_fast() -> bool {
     InstructionSet::detect() != InstructionSet::Portable
 }
