@@ -133,3 +133,27 @@ fn a_probe_and_a_bench_print_json() {
         "{measured}"
     );
 }
+
+#[test]
+fn a_bench_computes_in_what_it_is_told_to() {
+    let project = Project::choices(20);
+    project.stage("run").run().succeeds();
+    let precision = |precision: &str| {
+        let bench = [
+            "bench",
+            "decode",
+            "work/export/tiny-Q8_0.gguf",
+            "--sequences=3",
+            "--prompt=2",
+            "--new=2",
+            "--json",
+            "--precision",
+            precision,
+        ];
+        let measured = project.limbeck().args(bench).run().succeeds().json();
+        measured["precision"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(precision("integer"), "integer");
+    assert_eq!(precision("f32"), "f32");
+    assert!(["bf16", "integer", "f32"].contains(&precision("auto").as_str()));
+}

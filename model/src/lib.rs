@@ -2,6 +2,7 @@
 
 mod atomic_file;
 pub mod bench;
+mod block_tensor;
 pub mod chat_template;
 pub mod config;
 pub mod decoder;
@@ -20,6 +21,7 @@ pub mod testing;
 pub mod tokenizer;
 pub mod weights;
 
+pub use block_tensor::{BlockFormat, BlockTensor};
 pub use chat_template::{ChatMessage, ChatTemplate};
 pub use config::ModelConfig;
 pub use decoder::{DecodeError, Decoder, Prefix};

@@ -4,23 +4,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 use crate::kernels::product::Arithmetic;
+use crate::kernels::quantised;
 use crate::kernels::simd::{InstructionSet, has_bf16_dot_products};
 
-/// In what numbers matrices are stored and multiplied; sums are f32 always.
+/// In what numbers matrices are to be multiplied; sums are f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// [`Precision::Bf16`] where the processor has dot products for it, else [`Precision::F32`].
+    /// What is fastest here for many rows at a time: [`Precision::Bf16`] where the processor has dot products for it, else
+    /// [`Precision::Integer`] in a decoder with AVX2, else [`Precision::F32`].
     #[default]
     Auto,
     /// f32 everywhere.
     F32,
     /// The factors of products rounded to bfloat16; needs AVX512-BF16.
     Bf16,
+    /// Weights that a file stores in blocks of integers stay so, and what they are multiplied with is rounded to integers
+    /// block by block; others are as in [`Precision::Auto`]. Not for training, whose weights are in no such blocks.
+    #[serde(skip_deserializing)]
+    Integer,
 }
 
 impl Precision {
-    /// What this processor makes of it, never [`Precision::Auto`].
+    /// What is fastest here for one sequence, which waits for the weights to come from memory: in blocks they are a third
+    /// of what they are in bf16.
+    pub fn for_one_sequence() -> Self {
+        if quantised::is_fast() {
+            Self::Integer
+        } else {
+            Self::Auto
+        }
+    }
+
+    /// What this processor makes of it where weights are not in blocks, never [`Precision::Auto`].
     ///
     /// # Errors
     /// [`Precision::Bf16`] on a processor without dot products for it.
@@ -37,6 +53,7 @@ impl Precision {
     pub fn instruction_set(self) -> &'static str {
         match self {
             Self::Bf16 => "AVX512-BF16",
+            Self::Integer => quantised::instruction_set(),
             Self::F32 | Self::Auto => InstructionSet::detect().name(),
         }
     }
@@ -46,6 +63,7 @@ impl Precision {
         Ok(match self.resolve()? {
             Self::Bf16 => Arithmetic::Bf16,
             Self::F32 | Self::Auto => Arithmetic::F32,
+            Self::Integer => return Err(DecodeError::IntegerTraining),
         })
     }
 }
@@ -56,6 +74,7 @@ impl std::fmt::Display for Precision {
             Self::Auto => "auto",
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Integer => "integer",
         })
     }
 }
@@ -85,5 +104,10 @@ mod tests {
             assert_eq!(json, format!("\"{precision}\""));
             assert_eq!(serde_json::from_str::<Precision>(&json).unwrap(), precision);
         }
+        let integer = serde_json::to_string(&Precision::Integer).unwrap();
+        assert_eq!(integer, "\"integer\"");
+        // Recipes say how to train.
+        assert!(serde_json::from_str::<Precision>(&integer).is_err());
+        assert!(Precision::Integer.arithmetic().is_err());
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::ModelError;
+use crate::{BlockTensor, ModelError};
 
 /// A dense row-major tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,12 @@ pub type WeightMap = BTreeMap<String, WeightTensor>;
 pub trait WeightSource {
     /// Reads and, where needed, dequantises one tensor by its Hugging Face name.
     fn load(&self, name: &str) -> Result<WeightTensor, ModelError>;
+    /// Reads a matrix as it is stored, where that is in blocks; `None` where it is stored otherwise. [`Self::load`] gives
+    /// the same weights.
+    fn load_blocks(&self, name: &str) -> Result<Option<BlockTensor<'_>>, ModelError> {
+        let _ = name;
+        Ok(None)
+    }
     /// Whether `name` is there.
     fn contains(&self, name: &str) -> bool;
 }

@@ -9,6 +9,9 @@ use crate::kernels::attention::{BLOCK, QueryTile, padded_head};
 /// Query vectors that look at a block together: enough to make up for fetching it, few enough to spread over threads.
 const QUERIES: usize = 24;
 
+/// Multiplications worth a task of their own: some microseconds.
+const TASK_PRODUCTS: usize = 256 * 1024;
+
 /// Consecutive rows of a pass that belong to one sequence.
 struct Span {
     sequence: usize,
@@ -30,6 +33,8 @@ pub(crate) struct AttentionPlan {
     key_value_heads: usize,
     head_dim: usize,
     tiles: Vec<RowTile>,
+    /// Multiplications in one layer.
+    products: usize,
 }
 
 impl AttentionPlan {
@@ -38,8 +43,10 @@ impl AttentionPlan {
         let tile_rows = (QUERIES * config.key_value_heads / config.heads).max(1);
         let mut tiles: Vec<RowTile> = Vec::new();
         let mut first_row = 0;
+        let mut pairs = 0;
         for (sequence, (cache, &length)) in caches.iter().zip(lengths).enumerate() {
             let mut done = 0;
+            pairs += length * (2 * cache.position() + length + 1) / 2;
             while done < length {
                 let joins = tiles.last().is_some_and(|tile| {
                     let last = tile.spans.last().map_or(sequence, |span| span.sequence);
@@ -69,6 +76,7 @@ impl AttentionPlan {
             key_value_heads: config.key_value_heads,
             head_dim: config.head_dim,
             tiles,
+            products: 2 * pairs * config.heads * config.head_dim,
         }
     }
 
@@ -101,8 +109,11 @@ impl AttentionPlan {
                 rest = others;
             }
         }
+        // A few rows with little behind them are sooner done than shared out.
+        let min_tasks = (tasks.len() * TASK_PRODUCTS / self.products.max(1)).max(1);
         tasks
             .par_iter_mut()
+            .with_min_len(min_tasks)
             .for_each(|(tile, head, out)| self.attend_tile(layer, *head, tile, caches, rows, out));
 
         for (tile, head, out) in tasks {

@@ -8,6 +8,9 @@ pub enum DecodeError {
         "this processor has no bfloat16 dot products (AVX512-BF16)\nhint: ask for precision `auto` or `f32`"
     )]
     NoBf16,
+    /// Training was asked to compute in integers.
+    #[error("training computes in f32 or bf16, not in integers")]
+    IntegerTraining,
     /// A weight does not have the shape that the configuration calls for.
     #[error("weight `{name}` has shape {found:?} and {values} values, expected {expected:?}")]
     WeightShape {

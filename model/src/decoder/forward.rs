@@ -65,6 +65,12 @@ fn sized(buffer: &mut Vec<f32>, count: usize) -> &mut [f32] {
     &mut buffer[..count]
 }
 
+/// Runs `work` on one of rayon's threads. From any other, each of the hundreds of parallel steps of a pass would be
+/// handed over to them and waited for: for a single sequence that takes longer than the steps.
+fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
 impl Decoder {
     /// Reads the tokens of all chunks; afterwards [`Decoder::head`] answers for the rows that were wanted, in order.
     pub(crate) fn forward(
@@ -76,6 +82,12 @@ impl Decoder {
             self.check_tokens(chunk.tokens)?;
             self.check_length(chunk.cache.position() + chunk.tokens.len())?;
         }
+        in_pool(|| self.pass(chunks, workspace));
+        Ok(())
+    }
+
+    /// [`Decoder::forward`] of chunks that have been checked.
+    fn pass(&self, chunks: &mut [Chunk<'_>], workspace: &mut Workspace) {
         let rows = self.embed(chunks, workspace);
         let lengths: Vec<usize> = chunks.iter().map(|chunk| chunk.tokens.len()).collect();
         let plan = AttentionPlan::new(&self.config, &caches(chunks), &lengths);
@@ -103,7 +115,6 @@ impl Decoder {
             sized(&mut workspace.normed, rows_left * width),
         );
         workspace.outputs = rows_left;
-        Ok(())
     }
 
     /// Computes logits for the rows that the last pass kept and hands each row to `consume`, in parallel; at no time
@@ -112,6 +123,14 @@ impl Decoder {
         &self,
         workspace: &mut Workspace,
         consume: impl Fn(usize, &[f32], &mut Vec<f32>) -> R + Sync,
+    ) -> Vec<R> {
+        in_pool(|| self.logits_of_pass(workspace, &consume))
+    }
+
+    fn logits_of_pass<R: Send>(
+        &self,
+        workspace: &mut Workspace,
+        consume: &(impl Fn(usize, &[f32], &mut Vec<f32>) -> R + Sync),
     ) -> Vec<R> {
         let matrix = self.head.as_ref().unwrap_or(&self.embedding);
         let (width, vocabulary) = (self.config.width, self.config.vocab_size);

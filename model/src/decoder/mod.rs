@@ -21,6 +21,7 @@ pub use error::DecodeError;
 pub(crate) use forward::{Chunk, Outputs, Workspace};
 
 use crate::kernels::matrix::Matrix;
+use crate::kernels::quantised;
 use crate::{ModelConfig, ModelError, Precision, WeightSource};
 
 /// Rows of one forward pass, at most, where the caller has more to read than that. Weights are streamed from memory
@@ -61,8 +62,7 @@ impl Decoder {
         precision: Precision,
     ) -> Result<Self, ModelError> {
         config.validate()?;
-        let precision = precision.resolve()?;
-        let loader = Loader { weights, precision };
+        let loader = Loader::new(weights, precision)?;
         let width = config.width;
         let layers = (0..config.layers)
             .map(|index| loader.layer(config, index))
@@ -72,9 +72,9 @@ impl Decoder {
         } else {
             Some(loader.matrix(&[("lm_head.weight".into(), config.vocab_size)], width)?)
         };
-        Ok(Self {
+        let mut decoder = Self {
             config: config.clone(),
-            precision,
+            precision: loader.panels,
             embedding: loader.matrix(
                 &[("model.embed_tokens.weight".into(), config.vocab_size)],
                 width,
@@ -82,7 +82,11 @@ impl Decoder {
             layers,
             final_norm: loader.vector("model.norm.weight", width)?,
             head,
-        })
+        };
+        if decoder.matrices().any(Matrix::is_quantised) {
+            decoder.precision = Precision::Integer;
+        }
+        Ok(decoder)
     }
 
     /// The shape of the model.
@@ -90,7 +94,19 @@ impl Decoder {
         &self.config
     }
 
-    /// The precision in use, never [`Precision::Auto`].
+    fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        let layers = self.layers.iter().flat_map(|layer| {
+            [
+                &layer.query_key_value,
+                &layer.output,
+                &layer.gate_up,
+                &layer.down,
+            ]
+        });
+        layers.chain([&self.embedding]).chain(&self.head)
+    }
+
+    /// The precision in use, never [`Precision::Auto`]; [`Precision::Integer`] if any matrix is taken in blocks.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -129,10 +145,30 @@ impl Decoder {
 /// Reads weights into the layout of the chosen precision.
 struct Loader<'a> {
     weights: &'a dyn WeightSource,
-    precision: Precision,
+    /// Whether matrices are taken in blocks where they are stored so.
+    blocks: bool,
+    /// What the others are multiplied in: [`Precision::F32`] or [`Precision::Bf16`].
+    panels: Precision,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    fn new(weights: &'a dyn WeightSource, precision: Precision) -> Result<Self, ModelError> {
+        let panels = match precision {
+            Precision::Integer => Precision::Auto.resolve()?,
+            other => other.resolve()?,
+        };
+        let blocks = match precision {
+            Precision::Integer => true,
+            Precision::Auto => panels == Precision::F32 && quantised::is_fast(),
+            Precision::F32 | Precision::Bf16 => false,
+        };
+        Ok(Self {
+            weights,
+            blocks,
+            panels,
+        })
+    }
+
     fn layer(&self, config: &ModelConfig, index: usize) -> Result<Layer, ModelError> {
         let name = |part: &str| format!("model.layers.{index}.{part}.weight");
         let (width, inner) = (config.width, config.feed_forward);
@@ -162,6 +198,11 @@ impl Loader<'_> {
 
     /// Matrices of `inputs` columns, stacked: names with their numbers of rows.
     fn matrix(&self, parts: &[(String, usize)], inputs: usize) -> Result<Matrix, ModelError> {
+        if self.blocks
+            && let Some(matrix) = self.quantised(parts, inputs)?
+        {
+            return Ok(matrix);
+        }
         let mut stacked = Vec::new();
         for (name, outputs) in parts {
             let data = self.tensor(name, &[*outputs, inputs])?;
@@ -172,11 +213,37 @@ impl Loader<'_> {
             }
         }
         let outputs = parts.iter().map(|(_, outputs)| outputs).sum();
-        Ok(match self.precision {
+        Ok(match self.panels {
             #[cfg(target_arch = "x86_64")]
             Precision::Bf16 => Matrix::bf16(&stacked, outputs, inputs),
             _ => Matrix::f32(&stacked, outputs, inputs),
         })
+    }
+
+    /// The same without dequantising; `None` where not all parts are stored in blocks.
+    fn quantised(
+        &self,
+        parts: &[(String, usize)],
+        inputs: usize,
+    ) -> Result<Option<Matrix>, ModelError> {
+        let mut tensors = Vec::with_capacity(parts.len());
+        for (name, outputs) in parts {
+            let Some(tensor) = self.weights.load_blocks(name)? else {
+                return Ok(None);
+            };
+            if tensor.shape != [*outputs, inputs] {
+                let found = tensor.shape;
+                return Err(DecodeError::WeightShape {
+                    name: name.into(),
+                    values: found.iter().product(),
+                    found,
+                    expected: vec![*outputs, inputs],
+                }
+                .into());
+            }
+            tensors.push(tensor);
+        }
+        Ok(Some(Matrix::quantised(&tensors, inputs)))
     }
 
     fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>, ModelError> {

@@ -1,7 +1,14 @@
 //! Tiny models for tests, and a forward pass written out in f64.
 
+use std::collections::BTreeMap;
+
 use crate::kernels::matrix::test_values;
-use crate::{ModelConfig, WeightMap, WeightTensor};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+
+use crate::{
+    BlockFormat, BlockTensor, ModelConfig, ModelError, WeightMap, WeightSource, WeightTensor,
+};
 
 /// A shape with grouped queries and sizes that fill no vector.
 pub(crate) fn odd_config(tied_embeddings: bool) -> ModelConfig {
@@ -17,6 +24,67 @@ pub(crate) fn odd_config(tied_embeddings: bool) -> ModelConfig {
         rope_base: 10_000.0,
         rms_norm_epsilon: 1e-5,
         tied_embeddings,
+    }
+}
+
+/// A shape whose rows divide into blocks, with the vocabulary and the context of [`odd_config`].
+pub(crate) fn block_config(tied_embeddings: bool) -> ModelConfig {
+    ModelConfig {
+        width: 64,
+        heads: 6,
+        key_value_heads: 2,
+        head_dim: 16,
+        feed_forward: 160,
+        ..odd_config(tied_embeddings)
+    }
+}
+
+/// Weights as a quantised file holds them: matrices in blocks, of one format or another, and norms in f32.
+pub(crate) struct InBlocks {
+    /// What the blocks stand for.
+    pub(crate) weights: WeightMap,
+    blocks: BTreeMap<String, BlockTensor<'static>>,
+}
+
+impl InBlocks {
+    #[expect(clippy::unwrap_used, reason = "tests")]
+    pub(crate) fn new(mut weights: WeightMap) -> Self {
+        let formats = [
+            (BlockFormat::Q4_1, GgmlDType::Q4_1),
+            (BlockFormat::Q8_0, GgmlDType::Q8_0),
+            (BlockFormat::Q4_0, GgmlDType::Q4_0),
+        ];
+        let mut blocks = BTreeMap::new();
+        let matrices = weights.iter_mut().filter(|(_, w)| w.shape.len() == 2);
+        for ((name, weight), (format, kind)) in matrices.zip(formats.into_iter().cycle()) {
+            let shape = weight.shape.clone();
+            let tensor = Tensor::from_slice(&weight.data, shape.as_slice(), &Device::Cpu).unwrap();
+            let tensor = QTensor::quantize(&tensor, kind).unwrap();
+            let rounded = tensor.dequantize(&Device::Cpu).unwrap();
+            weight.data = rounded.flatten_all().unwrap().to_vec1().unwrap();
+            let bytes = tensor.data().unwrap().into_owned().into();
+            let tensor = BlockTensor {
+                shape,
+                format,
+                bytes,
+            };
+            blocks.insert(name.clone(), tensor);
+        }
+        Self { weights, blocks }
+    }
+}
+
+impl WeightSource for InBlocks {
+    fn load(&self, name: &str) -> Result<WeightTensor, ModelError> {
+        self.weights.load(name)
+    }
+
+    fn load_blocks(&self, name: &str) -> Result<Option<BlockTensor<'_>>, ModelError> {
+        Ok(self.blocks.get(name).cloned())
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.weights.contains(name)
     }
 }
 

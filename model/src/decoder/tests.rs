@@ -4,21 +4,27 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::kernels::simd::has_bf16_dot_products;
-use test_support::{Reference, odd_config, random_tokens, random_weights};
+use crate::kernels::simd::{InstructionSet, has_bf16_dot_products, with_instructions};
+use test_support::{InBlocks, Reference, block_config, odd_config, random_tokens, random_weights};
 
 fn decoder(tied: bool, precision: Precision) -> Decoder {
     let config = odd_config(tied);
     Decoder::load(&config, &random_weights(&config), precision).unwrap()
 }
 
-/// Every precision that this processor has.
-fn precisions() -> Vec<Precision> {
-    let mut precisions = vec![Precision::F32];
+/// A model in every precision that this processor has.
+fn decoders(tied: bool) -> Vec<Decoder> {
+    let mut decoders = vec![decoder(tied, Precision::F32), integer_decoder(tied)];
     if has_bf16_dot_products() {
-        precisions.push(Precision::Bf16);
+        decoders.push(decoder(tied, Precision::Bf16));
     }
-    precisions
+    decoders
+}
+
+fn integer_decoder(tied: bool) -> Decoder {
+    let config = block_config(tied);
+    let weights = InBlocks::new(random_weights(&config));
+    Decoder::load(&config, &weights, Precision::Integer).unwrap()
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
@@ -46,13 +52,35 @@ fn logits_equal_the_reference() {
             spread > 2.0,
             "the reference must have something to say: {spread}"
         );
-        for precision in precisions() {
+        let mut tolerances = vec![(Precision::F32, 1e-4)];
+        if has_bf16_dot_products() {
+            tolerances.push((Precision::Bf16, 0.15));
+        }
+        for (precision, tolerance) in tolerances {
             let decoder = Decoder::load(&config, &weights, precision).unwrap();
-            let tolerance = if precision == Precision::F32 {
-                1e-4
-            } else {
-                0.15
-            };
+            let difference = largest_difference(&decoder.logits(&tokens).unwrap(), &expected);
+            assert!(
+                difference < tolerance,
+                "tied {tied}, {precision:?}: {difference}"
+            );
+        }
+    }
+}
+
+#[test]
+fn logits_of_weights_in_blocks_equal_the_reference() {
+    let tokens = random_tokens(150, 7);
+    for tied in [true, false] {
+        let config = block_config(tied);
+        let weights = InBlocks::new(random_weights(&config));
+        let expected = Reference {
+            config: &config,
+            weights: &weights.weights,
+        }
+        .logits(&tokens);
+        for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Integer, 0.3)] {
+            let decoder = Decoder::load(&config, &weights, precision).unwrap();
+            assert_eq!(decoder.precision(), precision);
             let difference = largest_difference(&decoder.logits(&tokens).unwrap(), &expected);
             assert!(
                 difference < tolerance,
@@ -67,13 +95,33 @@ fn the_decoder_says_what_it_runs_on() {
     let f32 = decoder(true, Precision::F32);
     assert_eq!(f32.precision(), Precision::F32);
     assert_ne!(f32.instruction_set(), "AVX512-BF16");
-    let auto = decoder(true, Precision::Auto);
-    let expected = if has_bf16_dot_products() {
+    let panels = if has_bf16_dot_products() {
         Precision::Bf16
     } else {
         Precision::F32
     };
+    // Nothing of this model is in blocks.
+    assert_eq!(decoder(true, Precision::Auto).precision(), panels);
+    assert_eq!(decoder(true, Precision::Integer).precision(), panels);
+    let integer = integer_decoder(true);
+    assert_eq!(integer.precision(), Precision::Integer);
+    assert_ne!(integer.instruction_set(), "AVX512-BF16");
+    let config = block_config(true);
+    let weights = InBlocks::new(random_weights(&config));
+    let auto = Decoder::load(&config, &weights, Precision::Auto).unwrap();
+    let expected = if has_bf16_dot_products() {
+        Precision::Bf16
+    } else if crate::kernels::quantised::is_fast() {
+        Precision::Integer
+    } else {
+        Precision::F32
+    };
     assert_eq!(auto.precision(), expected);
+    let auto = with_instructions(InstructionSet::Portable, || {
+        assert_eq!(Precision::for_one_sequence(), Precision::Auto);
+        Decoder::load(&config, &weights, Precision::Auto).unwrap()
+    });
+    assert_eq!(auto.precision(), Precision::F32);
 }
 
 #[test]
@@ -90,8 +138,8 @@ fn next_token_probabilities_are_the_last_row_normalised() {
 
 #[test]
 fn scores_are_log_probabilities_of_the_given_tokens() {
-    for precision in precisions() {
-        let decoder = decoder(true, precision);
+    for decoder in decoders(true) {
+        let precision = decoder.precision();
         let lengths = [1, 2, 65, 600, 40, 3, 1, 300];
         let sequences: Vec<Vec<u32>> = lengths
             .iter()
@@ -135,8 +183,8 @@ fn in_pieces(decoder: &Decoder, prefix: Option<Arc<Prefix>>, pieces: &[&[u32]]) 
 #[test]
 fn a_prefix_and_a_suffix_equal_the_whole() {
     let tokens = random_tokens(200, 11);
-    for precision in precisions() {
-        let decoder = decoder(true, precision);
+    for decoder in decoders(true) {
+        let precision = decoder.precision();
         let whole = in_pieces(&decoder, None, &[&tokens]);
         for split in [1, 63, 64, 65, 128, 199] {
             let prefix = decoder.prefix(&tokens[..split]).unwrap();
@@ -152,8 +200,8 @@ fn a_prefix_and_a_suffix_equal_the_whole() {
 
 #[test]
 fn a_sequence_does_not_notice_the_others_in_its_pass() {
-    for precision in precisions() {
-        let decoder = decoder(true, precision);
+    for decoder in decoders(true) {
+        let precision = decoder.precision();
         let prefix = decoder.prefix(&random_tokens(90, 1)).unwrap();
         let prompts: Vec<Vec<u32>> = (0..20)
             .map(|i| random_tokens(1 + i * 7 % 90, i as u64))

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use candle_core::quantized::GgmlDType;
 
-use crate::ModelError;
+use crate::{BlockFormat, ModelError};
 
 /// candle's type for the type code of a tensor, or `None` for those that it cannot decode.
 pub(super) fn from_code(code: u32) -> Option<GgmlDType> {
@@ -26,6 +26,18 @@ pub(super) fn from_code(code: u32) -> Option<GgmlDType> {
         30 => GgmlDType::BF16,
         _ => return None,
     })
+}
+
+/// The format of those kinds whose blocks have 32 weights and one scale.
+pub(super) fn block_format(kind: GgmlDType) -> Option<BlockFormat> {
+    match kind {
+        GgmlDType::Q4_0 => Some(BlockFormat::Q4_0),
+        GgmlDType::Q4_1 => Some(BlockFormat::Q4_1),
+        GgmlDType::Q5_0 => Some(BlockFormat::Q5_0),
+        GgmlDType::Q5_1 => Some(BlockFormat::Q5_1),
+        GgmlDType::Q8_0 => Some(BlockFormat::Q8_0),
+        _ => None,
+    }
 }
 
 /// The kinds of GGUF file that Limbeck writes.

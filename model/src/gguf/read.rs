@@ -1,5 +1,6 @@
 //! The reader: an open file as a configuration and a source of weights.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -7,10 +8,11 @@ use candle_core::Device;
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
 
 use super::header::{self, Header, TensorInfo};
-use super::names;
 use super::rotary::{RowOrder, reorder_rows};
 use super::value::MetadataValue;
+use super::{kind, names};
 use crate::ModelError;
+use crate::block_tensor::{BLOCK, BlockTensor};
 use crate::config::ModelConfig;
 use crate::mapped_file::MappedFile;
 use crate::weights::{WeightSource, WeightTensor};
@@ -207,7 +209,7 @@ impl GgufFile {
     }
 
     /// How many heads share out the rows of a tensor whose rows are reordered.
-    fn rotated_heads(&self, name: &str) -> Option<usize> {
+    fn rotated_heads(&self, name: &str, shape: &[usize]) -> Result<Option<usize>, ModelError> {
         let heads = if name.ends_with(".self_attn.q_proj.weight") {
             self.query_heads
         } else if name.ends_with(".self_attn.k_proj.weight") {
@@ -215,7 +217,22 @@ impl GgufFile {
         } else {
             0
         };
-        (heads > 0).then_some(heads)
+        let &[rows, _] = shape else {
+            return Ok(None);
+        };
+        if heads == 0 {
+            return Ok(None);
+        }
+        if !rows.is_multiple_of(2 * heads) {
+            return Err(ModelError::malformed(
+                self.path(),
+                format!(
+                    "tensor `{name}` has {rows} rows, expected a multiple of {}",
+                    2 * heads
+                ),
+            ));
+        }
+        Ok(Some(heads))
     }
 }
 
@@ -281,22 +298,33 @@ impl WeightSource for GgufFile {
     fn load(&self, name: &str) -> Result<WeightTensor, ModelError> {
         let info = self.required_tensor(name)?;
         let mut data = self.dequantise(name, info)?;
-        if let (Some(heads), &[rows, columns]) = (self.rotated_heads(name), &info.shape[..]) {
-            if !rows.is_multiple_of(2 * heads) {
-                return Err(ModelError::malformed(
-                    self.path(),
-                    format!(
-                        "tensor `{name}` has {rows} rows, expected a multiple of {}",
-                        2 * heads
-                    ),
-                ));
-            }
+        if let (Some(heads), &[_, columns]) =
+            (self.rotated_heads(name, &info.shape)?, &info.shape[..])
+        {
             data = reorder_rows(&data, heads, columns, RowOrder::NeighboursToHalves);
         }
         Ok(WeightTensor {
             shape: info.shape.clone(),
             data,
         })
+    }
+
+    fn load_blocks(&self, name: &str) -> Result<Option<BlockTensor<'_>>, ModelError> {
+        let info = self.required_tensor(name)?;
+        let (Some(format), &[_, columns]) = (kind::block_format(info.kind), &info.shape[..]) else {
+            return Ok(None);
+        };
+        let row_bytes = columns / BLOCK * format.block_bytes();
+        let mut bytes = Cow::Borrowed(&self.bytes[info.start..info.start + info.length]);
+        if let Some(heads) = self.rotated_heads(name, &info.shape)? {
+            let order = RowOrder::NeighboursToHalves;
+            bytes = Cow::Owned(reorder_rows(&bytes, heads, row_bytes, order));
+        }
+        Ok(Some(BlockTensor {
+            shape: info.shape.clone(),
+            format,
+            bytes,
+        }))
     }
 
     fn contains(&self, name: &str) -> bool {

@@ -14,12 +14,12 @@ pub(super) enum RowOrder {
 }
 
 /// Reorders the rows of `data`, `[heads * head_dim, columns]`, head by head.
-pub(super) fn reorder_rows(
-    data: &[f32],
+pub(super) fn reorder_rows<T: Clone>(
+    data: &[T],
     heads: usize,
     columns: usize,
     order: RowOrder,
-) -> Vec<f32> {
+) -> Vec<T> {
     let head_dim = data.len() / (heads * columns);
     let half = head_dim / 2;
     let mut out = Vec::with_capacity(data.len());

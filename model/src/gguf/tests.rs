@@ -7,7 +7,9 @@ use candle_core::{D, Device, Tensor};
 
 use super::*;
 use crate::testing::{tiny_config, tiny_tokenizer, tiny_weights};
-use crate::{ModelConfig, ModelError, ModelFiles, Tokenizer, WeightMap, WeightSource};
+use crate::{
+    Decoder, ModelConfig, ModelError, ModelFiles, Precision, Tokenizer, WeightMap, WeightSource,
+};
 
 const TEMPLATE: &str = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";
 
@@ -69,6 +71,36 @@ fn tolerance(kind: GgufKind) -> f32 {
         GgufKind::F16 => 1.0 / 1024.0,
         GgufKind::Q8_0 => 0.5 / 127.0 + 1.0 / 2048.0,
         GgufKind::Q4_0 => 1.0 / 8.0 + 1.0 / 2048.0,
+    }
+}
+
+/// Query and key rows change places on the way in, in blocks as well as dequantised.
+#[test]
+fn a_decoder_of_blocks_computes_what_one_of_dequantised_weights_does() {
+    let tokens: Vec<u32> = (3..40).collect();
+    for kind in [GgufKind::Q8_0, GgufKind::Q4_0] {
+        let (_folder, path) = tiny_file(kind);
+        let files = ModelFiles::open(&path).unwrap();
+        let weights = files.weights.as_ref();
+        assert!(weights.load_blocks("model.norm.weight").unwrap().is_none());
+        let blocks = weights.load_blocks("model.layers.0.mlp.up_proj.weight");
+        assert!(blocks.unwrap().is_some());
+        let logits = |precision| {
+            let decoder = Decoder::load(&files.config, weights, precision).unwrap();
+            assert_eq!(decoder.precision(), precision);
+            decoder.logits(&tokens).unwrap()
+        };
+        let (exact, integer) = (logits(Precision::F32), logits(Precision::Integer));
+        let largest = exact.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        // Inputs of 8 bits beside 4-bit weights, of 16 beside those of 8 bits.
+        let tolerance = largest * if kind == GgufKind::Q4_0 { 0.05 } else { 5e-4 };
+        for (exact, integer) in exact.iter().zip(integer) {
+            let difference = (exact - integer).abs();
+            assert!(
+                difference < tolerance,
+                "{kind:?}: {difference} of {largest}"
+            );
+        }
     }
 }
 

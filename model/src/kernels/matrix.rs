@@ -8,14 +8,17 @@ use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
 use super::bf16::{Bf16Panels, PairRows};
+use super::quantised::{QuantisedMatrix, QuantisedRows};
 use super::simd::SharedOutput;
 use super::tile::{COLUMNS, Product};
+use crate::BlockTensor;
 
 /// `outputs x inputs` weights in the layout of one kernel.
 pub(crate) enum Matrix {
     F32(F32Panels),
     #[cfg(target_arch = "x86_64")]
     Bf16(Bf16Panels),
+    Quantised(QuantisedMatrix),
 }
 
 /// Memory that products reuse.
@@ -23,6 +26,7 @@ pub(crate) enum Matrix {
 pub(crate) struct MatrixScratch {
     #[cfg(target_arch = "x86_64")]
     pairs: PairRows,
+    quantised: QuantisedRows,
 }
 
 impl Matrix {
@@ -37,12 +41,23 @@ impl Matrix {
         Self::Bf16(Bf16Panels::pack(weights, outputs, inputs))
     }
 
+    /// Packs tensors of `inputs` columns in blocks, one below the other, for integer products.
+    pub(crate) fn quantised(tensors: &[BlockTensor<'_>], inputs: usize) -> Self {
+        Self::Quantised(QuantisedMatrix::pack(tensors, inputs))
+    }
+
+    /// Whether products are integer ones.
+    pub(crate) fn is_quantised(&self) -> bool {
+        matches!(self, Self::Quantised(_))
+    }
+
     /// Rows of the weights, columns of a product.
     pub(crate) fn outputs(&self) -> usize {
         match self {
             Self::F32(panels) => panels.outputs,
             #[cfg(target_arch = "x86_64")]
             Self::Bf16(panels) => panels.outputs(),
+            Self::Quantised(matrix) => matrix.outputs(),
         }
     }
 
@@ -52,6 +67,7 @@ impl Matrix {
             Self::F32(panels) => panels.inputs,
             #[cfg(target_arch = "x86_64")]
             Self::Bf16(panels) => panels.inputs(),
+            Self::Quantised(matrix) => matrix.inputs(),
         }
     }
 
@@ -62,6 +78,7 @@ impl Matrix {
             Self::F32(panels) => panels.read_row(output, row),
             #[cfg(target_arch = "x86_64")]
             Self::Bf16(panels) => panels.read_row(output, row),
+            Self::Quantised(matrix) => matrix.read_row(output, row),
         }
     }
 
@@ -83,9 +100,10 @@ impl Matrix {
                 scratch.pairs.fill(x, panels.inputs());
                 panels.multiply(&scratch.pairs, out, accumulate);
             }
+            Self::Quantised(matrix) => {
+                matrix.multiply(x, out, accumulate, &mut scratch.quantised);
+            }
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = scratch;
     }
 }
 

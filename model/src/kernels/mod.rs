@@ -7,7 +7,8 @@
 //! - [`simd`]: instruction sets and the vector type that the f32 tile is written over
 //! - [`tile`]: the small f32 product that matrices and attention share
 //! - [`bf16`]: the same product over bfloat16 pairs, where the processor has dot products for them
-//! - [`matrix`]: packed weights of a linear layer, in either precision
+//! - [`quantised`]: products with weights in blocks of small integers, as quantised files hold them
+//! - [`matrix`]: packed weights of a linear layer, in the layout of one of these
 //! - [`product`]: products of the training step, whose both sides are new each time
 //! - [`attention`]: one tile of queries against blocks of keys and values
 //! - [`document_attention`]: attention over whole documents for training, both ways
@@ -28,6 +29,7 @@ pub(crate) mod fill;
 pub(crate) mod matrix;
 pub(crate) mod optimizer;
 pub(crate) mod product;
+pub(crate) mod quantised;
 pub(crate) mod rotary;
 pub(crate) mod row_gradients;
 pub(crate) mod rows;

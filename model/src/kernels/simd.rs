@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 pub(crate) enum InstructionSet {
     /// What every processor of the target has.
     Portable,
-    /// 8 lanes with fused multiply-add.
+    /// 8 lanes with fused multiply-add and half floats.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// 16 lanes with fused multiply-add.
@@ -33,7 +33,9 @@ impl InstructionSet {
 
     #[cfg(target_arch = "x86_64")]
     fn probe() -> Self {
-        let fused = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let fused = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
         let wide = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")

@@ -48,6 +48,10 @@ pub struct BenchDecodeArgs {
     /// Tokens decoded after it
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
     pub new: u16,
+    /// What matrices are multiplied in; `auto` is bf16 where the processor has it, else with AVX2 `integer` for weights in
+    /// blocks of integers, else f32
+    #[arg(long, value_enum, default_value_t = DecodePrecisionChoice::Auto)]
+    pub precision: DecodePrecisionChoice,
     /// JSON instead of a table
     #[arg(long)]
     pub json: bool,
@@ -94,7 +98,27 @@ pub struct BenchTrainArgs {
     pub json: bool,
 }
 
-/// A [`Precision`] on the command line.
+/// A [`Precision`] of decoding on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DecodePrecisionChoice {
+    Auto,
+    F32,
+    Bf16,
+    Integer,
+}
+
+impl From<DecodePrecisionChoice> for Precision {
+    fn from(choice: DecodePrecisionChoice) -> Self {
+        match choice {
+            DecodePrecisionChoice::Auto => Self::Auto,
+            DecodePrecisionChoice::F32 => Self::F32,
+            DecodePrecisionChoice::Bf16 => Self::Bf16,
+            DecodePrecisionChoice::Integer => Self::Integer,
+        }
+    }
+}
+
+/// A [`Precision`] of training on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum PrecisionChoice {
     Auto,

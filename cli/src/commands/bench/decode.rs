@@ -20,9 +20,10 @@ pub fn run(args: &BenchDecodeArgs, printer: &Printer) -> anyhow::Result<ExitStat
         sequences,
         prompt,
         new,
+        precision,
         json,
     } = args;
-    let decoder = load(model)?;
+    let decoder = load(model, (*precision).into())?;
     reset_peak_resident();
     let (sequences, prompt, new) = (
         usize::from(*sequences),
@@ -55,9 +56,9 @@ pub fn run(args: &BenchDecodeArgs, printer: &Printer) -> anyhow::Result<ExitStat
     Ok(ExitStatus::Success)
 }
 
-fn load(model: &Path) -> anyhow::Result<Arc<Decoder>> {
+fn load(model: &Path, precision: Precision) -> anyhow::Result<Arc<Decoder>> {
     let files = ModelFiles::open(model)?;
-    let decoder = Decoder::load(&files.config, files.weights.as_ref(), Precision::Auto)
+    let decoder = Decoder::load(&files.config, files.weights.as_ref(), precision)
         .with_context(|| format!("cannot load `{}`", model.display()))?;
     Ok(Arc::new(decoder))
 }

@@ -58,7 +58,8 @@ fn share(text: &str) -> Result<f32, String> {
 pub fn run(args: &ChatArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let files = ModelFiles::open(&args.model)
         .hint("MODEL is a `.gguf` file, or a folder with `config.json`, `model.safetensors` and `tokenizer.json`")?;
-    let decoder = Decoder::load(&files.config, files.weights.as_ref(), Precision::Auto)?;
+    let precision = Precision::for_one_sequence();
+    let decoder = Decoder::load(&files.config, files.weights.as_ref(), precision)?;
     let interactive = is_interactive();
     if interactive {
         printer.status(welcome(&files));
