@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use limbeck_store::audit::{Area, Finding, Level, Licensed};
 use limbeck_student::export::markdown_words as words;
 
-use super::{Facts, Rights, days};
+use super::{Facts, Rights, days, license_in_words};
 use crate::commands::terms::NOTICE;
 use crate::text::grouped;
 
@@ -63,8 +63,8 @@ fn origin(facts: &Facts) -> String {
 }
 
 fn licensed(licensed: &Licensed) -> String {
-    let license = licensed.license.as_deref().unwrap_or("no licence declared");
-    format!("{} ({})", words(&licensed.name), words(license))
+    let license = license_in_words(licensed.license.as_deref(), licensed.clarified.as_ref());
+    format!("{} ({})", words(&licensed.name), words(&license))
 }
 
 fn rights(facts: &Facts) -> String {
@@ -116,7 +116,8 @@ fn rights(facts: &Facts) -> String {
             words(&waiver.reviewer)
         );
     }
-    if !facts.declarations.is_empty() {
+    let clarified = facts.clarified();
+    if !facts.declarations.is_empty() || !clarified.is_empty() {
         text.push_str("\nWhat persons declare:\n\n");
     }
     for declaration in &facts.declarations {
@@ -129,6 +130,17 @@ fn rights(facts: &Facts) -> String {
             declaration.expires,
             words(&declaration.reason),
             words(&declaration.reviewer)
+        );
+    }
+    for (of, clarified) in clarified {
+        let _ = writeln!(
+            text,
+            "- the licence of {} is {}, whatever is declared beside it, by `{}` with the SHA-256 `{}` ({})",
+            words(of),
+            words(&clarified.license),
+            words(&clarified.text),
+            words(&clarified.sha256),
+            words(&clarified.reviewer)
         );
     }
     text

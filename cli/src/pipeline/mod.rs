@@ -40,6 +40,7 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::report::Report;
+use crate::rights;
 use crate::signing;
 use crate::sources::Cache;
 
@@ -164,7 +165,8 @@ impl Pipeline {
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
         let signer = signing::ledger::sign_with_it(&store, &at.printer).await?;
-        store.tell_terms(recipe.registry()?);
+        let clarifications = rights::clarifications(&recipe, &at.cache, &at.printer).await?;
+        store.tell_terms(recipe.registry()?, clarifications);
         Ok(Self {
             recipe,
             options,

@@ -5,9 +5,9 @@ mod materials;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use limbeck_store::Store;
 use limbeck_store::audit::{self, Area, Finding, RightsInput};
 use limbeck_store::terms::{Intent, Registry, Use};
+use limbeck_store::{Clarified, ClarifiedAnswers, Store};
 
 use crate::printer::Printer;
 use crate::progress::{Progress, ProgressMode};
@@ -20,6 +20,23 @@ pub use materials::Materials;
 /// The day in UTC, as receipts tell it.
 pub fn today() -> Date {
     Offset::UTC.to_datetime(Timestamp::now()).date()
+}
+
+/// What persons say of the licences of answers in the recipe, as far as it holds: for the receipts.
+pub async fn clarifications(
+    recipe: &Recipe,
+    cache: &Cache,
+    printer: &Printer,
+) -> anyhow::Result<Vec<(ClarifiedAnswers, Clarified)>> {
+    let registry = recipe.registry()?;
+    let looking = Looking {
+        recipe,
+        registry: &registry,
+        cache: cache.offline(),
+        progress: Progress::new(ProgressMode::None, printer),
+        today: today(),
+    };
+    Ok(looking.clarifications().await)
 }
 
 /// Everything that terms and licences are judged by, read once.
@@ -63,16 +80,18 @@ impl<'a> Rights<'a> {
         held: Option<(&Store, Option<&str>)>,
     ) -> anyhow::Result<Self> {
         let (registry, today) = (recipe.registry()?, today());
-        let looking = Looking {
-            recipe,
-            registry: &registry,
-            cache: cache.offline(),
-            progress: Progress::new(ProgressMode::None, printer),
-            today,
-        };
-        let materials = match held {
-            None => looking.planned().await?,
-            Some((store, dataset)) => looking.held(store, dataset).await?,
+        let materials = {
+            let looking = Looking {
+                recipe,
+                registry: &registry,
+                cache: cache.offline(),
+                progress: Progress::new(ProgressMode::None, printer),
+                today,
+            };
+            match held {
+                None => looking.planned().await?,
+                Some((store, dataset)) => looking.held(store, dataset).await?,
+            }
         };
         Ok(Self {
             recipe,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Area, Finding, Level};
+use crate::record::Clarified;
 
 /// What a recipe says of the licence of a model or of data, valid while the text that it rests on is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,9 @@ pub struct Clarification {
     pub of: String,
     /// The licence that it really has: a name or an SPDX expression.
     pub license: String,
+    /// Who read the text and answers for it, by name.
+    #[serde(default)]
+    pub reviewer: String,
     /// Where the text is that says so.
     pub text: String,
     /// The SHA-256 of the text that was read, in hex.
@@ -19,8 +23,26 @@ pub struct Clarification {
 }
 
 impl Clarification {
-    /// Whether it holds for a text of this digest, where there is one.
+    /// Whether somebody answers for it and it holds for a text of this digest, where there is one.
     pub fn holds(&self, found: Option<&str>) -> bool {
+        self.is_signed() && self.is_of(found)
+    }
+
+    /// What receipts and documents say of it.
+    pub fn clarified(&self) -> Clarified {
+        Clarified {
+            license: self.license.clone(),
+            reviewer: self.reviewer.clone(),
+            text: self.text.clone(),
+            sha256: self.sha256.to_ascii_lowercase(),
+        }
+    }
+
+    fn is_signed(&self) -> bool {
+        !self.reviewer.trim().is_empty()
+    }
+
+    fn is_of(&self, found: Option<&str>) -> bool {
         found.is_some_and(|found| found.eq_ignore_ascii_case(&self.sha256))
     }
 
@@ -30,6 +52,17 @@ impl Clarification {
             return None;
         }
         let (of, license, text) = (&self.of, &self.license, &self.text);
+        if self.is_of(found) {
+            let message = format!("nobody answers for the clarification of `{of}` as `{license}`");
+            let finding = Finding::new(
+                Area::Licences,
+                "clarification-unsigned",
+                Level::Deny,
+                message,
+            );
+            let finding = finding.via(format!("`{of}`")).via(format!("text `{text}`"));
+            return Some(finding.help("`reviewer` names the person who read the text"));
+        }
         let message = match found {
             Some(_) => format!(
                 "the text `{text}` is another than the one by which the licence of `{of}` was clarified as `{license}`"
@@ -58,6 +91,7 @@ mod tests {
         let clarification = Clarification {
             of: "tiny".to_owned(),
             license: "mit".to_owned(),
+            reviewer: "R. Viewer".to_owned(),
             text: "LICENSE".to_owned(),
             sha256: "ab".repeat(32),
         };
@@ -70,5 +104,12 @@ mod tests {
                 ("licences::clarification-stale", Level::Deny)
             );
         }
+        let unsigned = Clarification {
+            reviewer: " ".to_owned(),
+            ..clarification
+        };
+        assert!(!unsigned.holds(Some(&"ab".repeat(32))));
+        let finding = unsigned.finding(Some(&"ab".repeat(32))).unwrap();
+        assert_eq!(finding.code, "licences::clarification-unsigned");
     }
 }

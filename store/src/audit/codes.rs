@@ -112,6 +112,8 @@ pub const CODES: &[Code] = &[
     note("licences::declared", "the licence of prompts is declared and was not observed"),
     note("licences::tag-missing", "a licence text has no declaration beside it"),
     note("licences::duty", "something is owed under a licence"),
+    deny("licences::clarification-stale", "the text of a clarification is another, or is not there"),
+    deny("licences::clarification-unsigned", "nobody answers for a clarification of the recipe"),
     deny("licences::exception-expired", "an exception of the recipe has ended"),
     warning("licences::exception-unused", "an exception of the recipe is about nothing that is here"),
     deny("licences::waiver-expired", "a waiver has ended"),
