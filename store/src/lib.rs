@@ -49,15 +49,16 @@ pub use curate::{
     InvalidCheck, PhrasingPrior, PriorCorrection, PriorCorrectionFit, RowAnswer, Verdict, curate,
 };
 pub use database::{
-    Erasure, FailureFilter, Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind, Spent, Store,
+    ClarifiedAnswers, Erasure, FailureFilter, Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind,
+    Spent, Store,
 };
 pub use error::StoreError;
 pub use normalise::normalise;
 pub use record::{
     Answered, Attempt, AttemptStatus, Batch, BatchOutcome, BatchRequest, BatchResults, BatchState,
-    Call, Dataset, ExportedTrace, Failure, FinishReason, Ground, ImportCounts, ImportOutcome,
-    ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message, NewBatch, Prompt,
-    PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
+    Call, Clarified, Dataset, ExportedTrace, Failure, FinishReason, Ground, ImportCounts,
+    ImportOutcome, ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message, NewBatch,
+    Prompt, PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
     TermsInForce, TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord,
     TraceSummary, VerdictFilter, now,
 };

@@ -2,12 +2,13 @@
 
 use std::fmt::Display;
 
+use limbeck_store::Clarified;
 use limbeck_store::attestation::FileDigest;
 use limbeck_student::export::CardScore;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Facts;
+use super::{Facts, license_in_words};
 
 const MODEL: &str = "model";
 const DATASET: &str = "dataset";
@@ -134,7 +135,7 @@ fn model(facts: &Facts) -> Component {
         licenses: intent
             .student_license
             .iter()
-            .map(|name| license(name))
+            .map(|name| license(name, None))
             .collect(),
         model_card: Some(json!({
             "modelParameters": {
@@ -181,7 +182,7 @@ fn dataset(facts: &Facts) -> Component {
         properties.push(property("limbeck:answers", words));
     }
     for prompts in &facts.prompts {
-        let license = prompts.license.as_deref().unwrap_or("no licence declared");
+        let license = license_in_words(prompts.license.as_deref(), prompts.clarified.as_ref());
         properties.push(property(
             "limbeck:prompts",
             format!("{} ({license})", prompts.name),
@@ -205,13 +206,15 @@ fn dataset(facts: &Facts) -> Component {
 fn taken(facts: &Facts) -> impl Iterator<Item = Component> {
     let mut models: Vec<Component> = Vec::new();
     let digests = facts.weights.iter().zip(&facts.weights_sha256);
-    let weights =
-        digests.map(|(weights, digest)| (&weights.name, weights.license.as_ref(), digest.as_ref()));
-    let answering = facts
-        .ways
-        .iter()
-        .map(|way| (&way.model, way.license.as_ref(), None));
-    for (name, its_license, digest) in weights.chain(answering) {
+    let weights = digests.map(|(weights, digest)| {
+        let license = (weights.license.as_ref(), weights.clarified.as_ref());
+        (&weights.name, license, digest.as_ref())
+    });
+    let answering = facts.ways.iter().map(|way| {
+        let license = (way.license.as_ref(), way.clarified.as_ref());
+        (&way.model, license, None)
+    });
+    for (name, (its_license, clarified), digest) in weights.chain(answering) {
         let reference = format!("model:{name}");
         if models.iter().any(|known| known.reference == reference) {
             continue;
@@ -221,20 +224,42 @@ fn taken(facts: &Facts) -> impl Iterator<Item = Component> {
             reference,
             name: name.clone(),
             hashes: digest.map(|digest| sha256(digest)).into_iter().collect(),
-            licenses: its_license.map(|name| license(name)).into_iter().collect(),
+            licenses: its_license
+                .map(|name| license(name, clarified))
+                .into_iter()
+                .collect(),
+            properties: clarified
+                .map(|clarified| property("limbeck:clarification", clarified_in_words(clarified)))
+                .into_iter()
+                .collect(),
             ..Component::default()
         });
     }
     models.into_iter()
 }
 
-/// A licence by the id of the SPDX list, or by name where it is not on it.
-fn license(name: &str) -> Value {
+/// A licence by the id of the SPDX list, as an expression of several, or by name where it is neither. What a person found
+/// by reading a text is concluded, in the words of `CycloneDX`; all else is declared.
+fn license(name: &str, clarified: Option<&Clarified>) -> Value {
+    let acknowledgement = match clarified {
+        Some(_) => "concluded",
+        None => "declared",
+    };
     let mut known = spdx::identifiers::LICENSES.iter();
-    match known.find(|known| known.name.eq_ignore_ascii_case(name)) {
-        Some(known) => json!({"license": {"id": known.name}}),
-        None => json!({"license": {"name": name}}),
+    if let Some(known) = known.find(|known| known.name.eq_ignore_ascii_case(name)) {
+        return json!({"license": {"id": known.name, "acknowledgement": acknowledgement}});
     }
+    match spdx::Expression::parse(name) {
+        Ok(_) => json!({"expression": name, "acknowledgement": acknowledgement}),
+        Err(_) => json!({"license": {"name": name, "acknowledgement": acknowledgement}}),
+    }
+}
+
+fn clarified_in_words(clarified: &Clarified) -> String {
+    format!(
+        "{}, as {} declares by {} (SHA-256 {})",
+        clarified.license, clarified.reviewer, clarified.text, clarified.sha256
+    )
 }
 
 fn sha256(digest: &str) -> Hash {

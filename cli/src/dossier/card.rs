@@ -6,7 +6,7 @@ use limbeck_store::audit::{Area, Finding, Level, Licensed};
 use limbeck_store::review::{Carried, Signature};
 use limbeck_student::export::markdown_words as words;
 
-use super::{Facts, Rights, days};
+use super::{Facts, Rights, days, license_in_words};
 use crate::commands::terms::NOTICE;
 use crate::text::grouped;
 
@@ -64,8 +64,8 @@ fn origin(facts: &Facts) -> String {
 }
 
 fn licensed(licensed: &Licensed) -> String {
-    let license = licensed.license.as_deref().unwrap_or("no licence declared");
-    format!("{} ({})", words(&licensed.name), words(license))
+    let license = license_in_words(licensed.license.as_deref(), licensed.clarified.as_ref());
+    format!("{} ({})", words(&licensed.name), words(&license))
 }
 
 fn rights(facts: &Facts) -> String {
@@ -117,7 +117,8 @@ fn rights(facts: &Facts) -> String {
             signed(&waiver.reviewer, waiver.signature.as_ref())
         );
     }
-    if !facts.declarations.is_empty() {
+    let clarified = facts.clarified();
+    if !facts.declarations.is_empty() || !clarified.is_empty() {
         text.push_str("\nWhat persons declare:\n\n");
     }
     for Carried {
@@ -133,6 +134,17 @@ fn rights(facts: &Facts) -> String {
             declaration.expires,
             words(&declaration.reason),
             signed(&declaration.reviewer, declaration.signature.as_ref())
+        );
+    }
+    for (of, clarified) in clarified {
+        let _ = writeln!(
+            text,
+            "- the licence of {} is {}, whatever is declared beside it, by `{}` with the SHA-256 `{}` ({})",
+            words(of),
+            words(&clarified.license),
+            words(&clarified.text),
+            words(&clarified.sha256),
+            words(&clarified.reviewer)
         );
     }
     text

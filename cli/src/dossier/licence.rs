@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use limbeck_store::terms::DutyKind;
+use limbeck_store::terms::{DutyKind, license_names};
 use spdx::identifiers::LICENSES;
 
 use super::Facts;
@@ -52,9 +52,15 @@ pub fn notice(facts: &Facts) -> Option<String> {
             .license
             .as_deref()
             .unwrap_or("a licence that is not declared");
+        let by = weights.clarified.as_ref().map_or_else(String::new, |by| {
+            format!(
+                ", as {} declares by {} (SHA-256 {})",
+                by.reviewer, by.text, by.sha256
+            )
+        });
         let _ = writeln!(
             text,
-            "It takes the tokenizer, or weights that were changed, from {}, which is under {license}.",
+            "It takes the tokenizer, or weights that were changed, from {}, which is under {license}{by}.",
             weights.name
         );
     }
@@ -89,17 +95,18 @@ fn texts(facts: &Facts) -> String {
             text.text.trim_end()
         );
     }
-    let names: BTreeSet<&str> = facts
+    let names: BTreeSet<String> = facts
         .weights
         .iter()
         .filter_map(|weights| weights.license.as_deref())
+        .flat_map(license_names)
         .collect();
     let own = facts.intent.student_license.as_deref().unwrap_or_default();
-    for name in names {
+    for name in &names {
         if facts
             .texts
             .iter()
-            .any(|text| text.tag.as_deref() == Some(name))
+            .any(|text| text.tag.as_ref() == Some(name))
         {
             continue;
         }

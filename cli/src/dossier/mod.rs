@@ -11,7 +11,10 @@ mod rights;
 mod statements;
 mod training_data;
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
+use limbeck_store::Clarified;
 use limbeck_store::attestation::FileDigest;
 use limbeck_store::audit::{LicenseText, Licensed, Waiver};
 use limbeck_store::ledger::SecretKey;
@@ -104,6 +107,23 @@ impl Facts {
         self.ways.iter().map(|way| way.answers).sum()
     }
 
+    /// What persons say of licences, by what it is about, each once.
+    fn clarified(&self) -> BTreeMap<&str, &Clarified> {
+        let licensed = self.weights.iter().chain(&self.prompts);
+        let mut clarified = BTreeMap::new();
+        for one in licensed {
+            if let Some(word) = &one.clarified {
+                clarified.insert(one.name.as_str(), word);
+            }
+        }
+        for way in &self.ways {
+            if let Some(word) = &way.clarified {
+                clarified.insert(way.model.as_str(), word);
+            }
+        }
+        clarified
+    }
+
     /// The names of what is meant to be done.
     pub fn uses(&self) -> Vec<&'static str> {
         self.intent.uses().into_iter().map(Use::name).collect()
@@ -131,6 +151,17 @@ impl Facts {
             documents.extend(statements::statements(self, weights, key)?);
         }
         Ok(documents)
+    }
+}
+
+/// A licence, and by whose word it is that where it is not as declared.
+fn license_in_words(license: Option<&str>, clarified: Option<&Clarified>) -> String {
+    match (license, clarified) {
+        (None, _) => "no licence declared".to_owned(),
+        (Some(license), None) => license.to_owned(),
+        (Some(license), Some(clarified)) => {
+            format!("{license}, as {} declares", clarified.reviewer)
+        }
     }
 }
 

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
+use limbeck_store::Clarified;
 use limbeck_store::audit::{Area, Code, Finding, Level, RightsInput};
-use limbeck_store::terms::{
-    Collected, Decision, Origin, OwedDuty, TermsRecord, Through, Verdict, decide,
-};
+use limbeck_store::terms::{Decision, Origin, OwedDuty, TermsRecord, Through, Verdict, decide};
 
 /// What may be done with a model as far as the records say, and what an audit finds of it.
 #[derive(Clone, Debug)]
@@ -38,8 +37,10 @@ pub struct Way {
     pub region: Option<String>,
     /// The model that answered.
     pub model: String,
-    /// The licence that it, or what was imported, declares.
+    /// The licence that it, or what was imported, declares; or that a person says it really is.
     pub license: Option<String>,
+    /// That person's word, where it stands for what is declared.
+    pub clarified: Option<Clarified>,
     /// The first day.
     pub first: Date,
     /// The last day. Of imports both are those of the import.
@@ -110,7 +111,7 @@ pub fn judge(input: &RightsInput<'_>, areas: Vec<(Area, Vec<Finding>)>) -> Right
             .iter()
             .filter_map(|licensed| licensed.license.as_deref());
         for license in licenses {
-            if let Some(record) = input.registry.license(license, Collected::On(input.today)) {
+            for record in input.records_of(license, through) {
                 let declared = input
                     .registry
                     .declared(record, input.declarations, input.today);
@@ -165,6 +166,7 @@ pub fn ways(input: &RightsInput<'_>) -> Vec<Way> {
                 region: origin.region.clone(),
                 model: origin.model.clone(),
                 license: origin.license.clone(),
+                clarified: origin.clarified.clone(),
                 first: day,
                 last: day,
                 answers: origin.answers,
@@ -184,6 +186,7 @@ impl Way {
             &self.region,
             &self.model,
             &self.license,
+            &self.clarified,
         ) == (
             &origin.provider,
             &origin.route,
@@ -191,6 +194,7 @@ impl Way {
             &origin.region,
             &origin.model,
             &origin.license,
+            &origin.clarified,
         )
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use limbeck_student::export::markdown_words as words;
 
-use super::{Facts, days};
+use super::{Facts, days, license_in_words};
 use crate::text::grouped;
 
 /// What only a person knows.
@@ -53,8 +53,8 @@ fn listed(list: &[limbeck_store::audit::Licensed]) -> String {
         return "none".to_owned();
     }
     let each = list.iter().map(|one| {
-        let license = one.license.as_deref().unwrap_or("no licence declared");
-        format!("{} ({})", words(&one.name), words(license))
+        let license = license_in_words(one.license.as_deref(), one.clarified.as_ref());
+        format!("{} ({})", words(&one.name), words(&license))
     });
     each.collect::<Vec<_>>().join(", ")
 }
@@ -63,12 +63,12 @@ fn sources(facts: &Facts) -> String {
     let imported = facts.ways.iter().filter(|way| way.route == "import");
     let imported: Vec<String> = imported
         .map(|way| {
-            let license = way.license.as_deref().unwrap_or("no licence declared");
+            let license = license_in_words(way.license.as_deref(), way.clarified.as_ref());
             format!(
                 "{} answers of {} ({})",
                 grouped(way.answers),
                 words(&way.model),
-                words(license)
+                words(&license)
             )
         })
         .collect();

@@ -296,6 +296,7 @@ impl Importer {
                 grounds,
             })),
             terms: None,
+            clarification: None,
         }
     }
 

@@ -40,7 +40,8 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::report::Report;
-use crate::signing;
+use crate::rights;
+use crate::signing::{self, reviewer};
 use crate::sources::Cache;
 
 use batches::Left;
@@ -164,7 +165,10 @@ impl Pipeline {
         let work = Workdir::create(&at.workdir)?;
         let store = Store::open(&work.store()).await?;
         let signer = signing::ledger::sign_with_it(&store, &at.printer).await?;
-        store.tell_terms(recipe.registry()?);
+        let reviewed = rights::Reviewed::of(&recipe, &reviewer::trusted(&[])?, &[])?;
+        let clarifications =
+            rights::clarifications(&recipe, &reviewed, &at.cache, &at.printer).await;
+        store.tell_terms(recipe.registry()?, clarifications);
         Ok(Self {
             recipe,
             options,

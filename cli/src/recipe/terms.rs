@@ -28,11 +28,12 @@ impl Recipe {
         Ok(registry)
     }
 
-    /// Everything that the recipe itself says of rights: what persons declare and waive, what it makes of findings, and
+    /// Everything that the recipe itself says of rights: what persons declare, clarify and waive, what it makes of findings, and
     /// records of its own.
     pub fn said_of_rights(&self) -> impl serde::Serialize {
         (
             &self.document.declaration,
+            &self.document.clarification,
             &self.document.terms,
             &self.document.audit,
             &self.document.waiver,

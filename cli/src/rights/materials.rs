@@ -6,9 +6,9 @@ use std::path::Path;
 
 use jiff::civil::Date;
 use limbeck_model::ModelFiles;
-use limbeck_store::Store;
 use limbeck_store::audit::{Finding, LicenseTags, LicenseText, Licensed};
 use limbeck_store::terms::{Collected, Origin};
+use limbeck_store::{Clarified, ClarifiedAnswers, Store};
 
 use super::Reviewed;
 use crate::progress::Progress;
@@ -64,7 +64,6 @@ impl Looking<'_> {
         let (recipe, today) = (self.recipe, self.today);
         let mut materials = Materials::default();
         let clarified = self.clarified(&mut materials).await;
-        let license_said = |of: &str, said: Option<String>| clarified.get(of).cloned().or(said);
         let licenses = self
             .models(&mut materials, &BTreeMap::new(), &clarified)
             .await;
@@ -80,7 +79,10 @@ impl Looking<'_> {
         for teacher in recipe.teachers() {
             if asked.contains(&teacher.name) && recipe.harvest()?.prompts.is_some() {
                 let license = licenses.get(&teacher.name).cloned();
-                materials.origins.push(origin(teacher, license, today));
+                materials.origins.push(Origin {
+                    clarified: clarified.get(&teacher.name).cloned(),
+                    ..origin(teacher, license, today)
+                });
             }
         }
         for import in recipe.imports() {
@@ -93,7 +95,12 @@ impl Looking<'_> {
                 plan: None,
                 region: None,
                 endpoint: None,
-                license: license_said(&import.source, Some(import.license.clone())),
+                license: Some(match clarified.get(&import.source) {
+                    Some(clarified) => clarified.license.clone(),
+                    None => import.license.clone(),
+                }),
+                clarified: clarified.get(&import.source).cloned(),
+                source: Some(import.from.clone()),
                 model: import.answered_by(),
                 collected: Collected::Until(today),
                 answers: 0,
@@ -105,8 +112,10 @@ impl Looking<'_> {
         {
             materials.prompts.push(Licensed {
                 name: prompts.source().to_owned(),
-                license: license_said(prompts.source(), prompts.license().map(str::to_owned)),
+                license: prompts.license().map(str::to_owned),
+                clarified: None,
             });
+            clarify(&mut materials.prompts, &clarified);
         }
         Ok(materials)
     }
@@ -134,16 +143,47 @@ impl Looking<'_> {
         let clarified = self.clarified(&mut materials).await;
         self.models(&mut materials, &known.collect(), &clarified)
             .await;
-        for prompts in &mut materials.prompts {
-            if let Some(license) = clarified.get(&prompts.name) {
-                prompts.license = Some(license.clone());
+        clarify(&mut materials.prompts, &clarified);
+        let answers = self.clarified_answers(&clarified);
+        for origin in &mut materials.origins {
+            let mut said = answers.iter();
+            if let Some((_, clarified)) = said.find(|(answers, _)| answers.hold(origin)) {
+                origin.license = Some(clarified.license.clone());
+                origin.clarified = Some(clarified.clone());
             }
         }
         Ok(materials)
     }
 
-    /// The licences that clarifications say, by what they are about, as far as they hold.
-    async fn clarified(&self, materials: &mut Materials) -> BTreeMap<String, String> {
+    /// What persons say of the licences of answers, as far as it holds.
+    pub(super) async fn clarifications(&self) -> Vec<(ClarifiedAnswers, Clarified)> {
+        let clarified = self.clarified(&mut Materials::default()).await;
+        self.clarified_answers(&clarified)
+    }
+
+    /// The same by answers: those of a teacher, or those that an import brings.
+    fn clarified_answers(
+        &self,
+        clarified: &BTreeMap<String, Clarified>,
+    ) -> Vec<(ClarifiedAnswers, Clarified)> {
+        let teachers = self.recipe.teachers().iter().map(|teacher| {
+            let answers = ClarifiedAnswers::OfModel {
+                provider: teacher.provider.clone(),
+                model: teacher.model.clone(),
+            };
+            (&teacher.name, answers)
+        });
+        let imports = self.recipe.imports().iter();
+        let imports =
+            imports.map(|import| (&import.source, ClarifiedAnswers::From(import.from.clone())));
+        teachers
+            .chain(imports)
+            .filter_map(|(of, answers)| Some((answers, clarified.get(of)?.clone())))
+            .collect()
+    }
+
+    /// What persons say of licences, by what it is about, as far as it holds.
+    async fn clarified(&self, materials: &mut Materials) -> BTreeMap<String, Clarified> {
         let mut clarified = BTreeMap::new();
         for clarification in &self.reviewed.clarifications {
             let text = match Source::parse(&clarification.text) {
@@ -156,7 +196,7 @@ impl Looking<'_> {
             };
             let found = text.map(|text| text.sha256);
             if clarification.holds(found.as_deref()) {
-                clarified.insert(clarification.of.clone(), clarification.license.clone());
+                clarified.insert(clarification.of.clone(), clarification.clarified());
             }
             materials
                 .findings
@@ -171,7 +211,7 @@ impl Looking<'_> {
         &self,
         materials: &mut Materials,
         known: &BTreeMap<String, String>,
-        clarified: &BTreeMap<String, String>,
+        clarified: &BTreeMap<String, Clarified>,
     ) -> BTreeMap<String, String> {
         let student = self.recipe.student().ok();
         let taken: Vec<&str> = student
@@ -189,7 +229,7 @@ impl Looking<'_> {
                 // Somebody read the text, which settles what the tags say.
                 Some(clarified) => {
                     materials.tags.retain(|tags| tags.model != teacher.model);
-                    Some(clarified.clone())
+                    Some(clarified.license.clone())
                 }
                 None => license,
             };
@@ -216,6 +256,7 @@ impl Looking<'_> {
             materials.weights.push(Licensed {
                 name: teacher.model.clone(),
                 license,
+                clarified: clarified.get(&teacher.name).cloned(),
             });
         }
         licenses
@@ -256,6 +297,15 @@ impl Looking<'_> {
     }
 }
 
+fn clarify(list: &mut [Licensed], clarified: &BTreeMap<String, Clarified>) {
+    for licensed in list {
+        if let Some(clarified) = clarified.get(&licensed.name) {
+            licensed.license = Some(clarified.license.clone());
+            licensed.clarified = Some(clarified.clone());
+        }
+    }
+}
+
 fn origin(teacher: &TeacherSection, license: Option<String>, today: Date) -> Origin {
     let endpoint = teacher
         .endpoints()
@@ -273,6 +323,8 @@ fn origin(teacher: &TeacherSection, license: Option<String>, today: Date) -> Ori
         region: teacher.region.clone(),
         endpoint,
         license,
+        clarified: None,
+        source: None,
         model: teacher.model.clone(),
         collected: Collected::On(today),
         answers: 0,

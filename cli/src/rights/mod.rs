@@ -8,10 +8,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use limbeck_store::Store;
 use limbeck_store::audit::{self, Area, Finding, RightsInput};
 use limbeck_store::review::Signature;
 use limbeck_store::terms::{Intent, Use};
+use limbeck_store::{Clarified, ClarifiedAnswers, Store};
 
 use crate::printer::{Printer, sanitize_line};
 use crate::progress::{Progress, ProgressMode};
@@ -33,6 +33,23 @@ pub fn signed_with(signature: Option<&Signature>) -> String {
 /// The day in UTC, as receipts tell it.
 pub fn today() -> Date {
     Offset::UTC.to_datetime(Timestamp::now()).date()
+}
+
+/// What persons say of the licences of answers in the recipe, as far as it holds: for the receipts.
+pub async fn clarifications(
+    recipe: &Recipe,
+    reviewed: &Reviewed,
+    cache: &Cache,
+    printer: &Printer,
+) -> Vec<(ClarifiedAnswers, Clarified)> {
+    let looking = Looking {
+        recipe,
+        reviewed,
+        cache: cache.offline(),
+        progress: Progress::new(ProgressMode::None, printer),
+        today: today(),
+    };
+    looking.clarifications().await
 }
 
 /// Everything that terms and licences are judged by, read once.
@@ -79,16 +96,18 @@ impl<'a> Rights<'a> {
         held: Option<(&Store, Option<&str>)>,
     ) -> anyhow::Result<Self> {
         let today = today();
-        let looking = Looking {
-            recipe,
-            reviewed: &reviewed,
-            cache: cache.offline(),
-            progress: Progress::new(ProgressMode::None, printer),
-            today,
-        };
-        let materials = match held {
-            None => looking.planned().await?,
-            Some((store, dataset)) => looking.held(store, dataset).await?,
+        let materials = {
+            let looking = Looking {
+                recipe,
+                reviewed: &reviewed,
+                cache: cache.offline(),
+                progress: Progress::new(ProgressMode::None, printer),
+                today,
+            };
+            match held {
+                None => looking.planned().await?,
+                Some((store, dataset)) => looking.held(store, dataset).await?,
+            }
         };
         Ok(Self {
             recipe,

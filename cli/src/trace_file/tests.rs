@@ -42,6 +42,7 @@ fn row(number: u32, verdicts: usize) -> Row {
             service: None,
             import: None,
             terms: None,
+            clarification: None,
         },
     }
 }

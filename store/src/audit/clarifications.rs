@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Area, Finding, Level};
+use crate::record::Clarified;
 use crate::review::{Signable, Signature};
 
 /// What a recipe says of the licence of a model or of data, valid while the text that it rests on is the same.
@@ -34,6 +35,19 @@ impl Clarification {
     /// Whether it holds for a text of this digest, where there is one.
     pub fn holds(&self, found: Option<&str>) -> bool {
         found.is_some_and(|found| found.eq_ignore_ascii_case(&self.sha256))
+    }
+
+    /// What receipts and documents say of it.
+    pub fn clarified(&self) -> Clarified {
+        Clarified {
+            license: self.license.clone(),
+            reviewer: self
+                .signature
+                .as_ref()
+                .map_or_else(String::new, Signature::signer),
+            text: self.text.clone(),
+            sha256: self.sha256.to_ascii_lowercase(),
+        }
     }
 
     /// What there is to tell of it, if it does not hold for the text that was `found`.

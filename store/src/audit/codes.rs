@@ -128,6 +128,7 @@ pub const CODES: &[Code] = &[
     note("licences::declared", "the licence of prompts is declared and was not observed"),
     note("licences::tag-missing", "a licence text has no declaration beside it"),
     note("licences::duty", "something is owed under a licence"),
+    deny("licences::clarification-stale", "the text of a clarification is another, or is not there"),
     deny("licences::exception-expired", "an exception of the recipe has ended"),
     deny("licences::exception-unsigned", "nobody has signed an exception for what is denied"),
     deny("licences::exception-changed", "an exception, or what it was signed for, was changed after it was signed"),

@@ -2,7 +2,8 @@
 
 use jiff::civil::Date;
 
-use crate::terms::{Declaration, Intent, Origin, Registry};
+use crate::record::Clarified;
+use crate::terms::{Collected, Declaration, Intent, Origin, Registry, Rules, TermsRecord, Through};
 
 /// What is meant to be done, with what, and what is known of it.
 #[derive(Debug, Clone)]
@@ -29,13 +30,30 @@ pub struct RightsInput<'a> {
     pub today: Date,
 }
 
+impl<'a> RightsInput<'a> {
+    /// The records of a licence, a name or an expression, that reaches the student `through` something: of alternatives
+    /// those of the most permissive.
+    pub fn records_of(&self, license: &str, through: Through) -> Vec<&'a TermsRecord> {
+        let rules = Rules {
+            registry: self.registry,
+            intent: self.intent,
+            declarations: self.declarations,
+            today: self.today,
+        };
+        let licensing = rules.licensing(license, through, Collected::On(self.today));
+        licensing.records
+    }
+}
+
 /// Something that is under a licence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Licensed {
     /// What it is called.
     pub name: String,
-    /// The licence that it declares, if it declares one.
+    /// The licence that it declares, if it declares one; or that a person says it really is.
     pub license: Option<String>,
+    /// That person's word, where it stands for what is declared.
+    pub clarified: Option<Clarified>,
 }
 
 /// A licence text beside something that declares a licence.

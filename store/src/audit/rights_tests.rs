@@ -94,6 +94,8 @@ fn origin(provider: &str, model: &str, license: Option<&str>) -> Origin {
         region: None,
         endpoint: None,
         license: license.map(str::to_owned),
+        clarified: None,
+        source: None,
         model: model.to_owned(),
         collected: Collected::On(date(2026, 6, 1)),
         answers: 10,
@@ -105,6 +107,7 @@ fn licensed(name: &str, license: Option<&str>) -> Licensed {
     Licensed {
         name: name.to_owned(),
         license: license.map(str::to_owned),
+        clarified: None,
     }
 }
 
@@ -241,6 +244,7 @@ fn of_a_licence_expression_the_intent_chooses_and_both_sides_of_and_bind() {
     case.prompts = vec![Licensed {
         name: "messages".to_owned(),
         license: Some("CC-BY-SA-4.0 OR MIT".to_owned()),
+        clarified: None,
     }];
     case.texts = vec![LicenseText {
         file: "LICENSE".to_owned(),

@@ -31,8 +31,11 @@ fn judged(input: &RightsInput<'_>) -> Vec<(Origin, Ruling)> {
             other.answers = origin.answers;
             let known_day = std::mem::replace(&mut other.collected, origin.collected);
             let is_import = |collected| matches!(collected, Collected::Until(_));
+            let is_late = |collected: Collected| collected.day() > input.today;
             other == *origin
                 && is_import(known_day) == is_import(origin.collected)
+                // So that those that a wrong clock dated are counted alone.
+                && is_late(known_day) == is_late(origin.collected)
                 && known.1 == ruling
         };
         match judged.iter_mut().find(is_same) {

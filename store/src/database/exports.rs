@@ -39,7 +39,8 @@ impl Store {
                    receipts.response_sha256 AS "response_sha256!", receipts.endpoint, receipts.plan,
                    receipts.region, receipts.key_alias, receipts.request_id, receipts.answered_model,
                    receipts.system_fingerprint, receipts.import, receipts.terms,
-                   receipts.retention, receipts.contracting_entity, judged.keep AS "kept: bool",
+                   receipts.retention, receipts.contracting_entity, receipts.clarification,
+                   judged.keep AS "kept: bool",
                    (SELECT json_group_array(json_object('trace_id', trace_id, 'check', "check",
                         'keep', json(iif(keep, 'true', 'false')), 'value', value, 'reason', reason))
                     FROM (SELECT * FROM verdicts AS found
@@ -103,6 +104,7 @@ struct ExportRow {
     terms: Option<String>,
     retention: Option<String>,
     contracting_entity: Option<String>,
+    clarification: Option<String>,
     kept: Option<bool>,
     verdicts: String,
 }
@@ -153,6 +155,7 @@ impl ExportRow {
             terms: self.terms,
             retention: self.retention,
             contracting_entity: self.contracting_entity,
+            clarification: self.clarification,
         };
         Ok(ExportedTrace {
             record: trace.record(store)?,

@@ -40,6 +40,7 @@ use lock::StoreLock;
 
 pub use accounts::{FailureFilter, Spent};
 pub use ledger::{Erasure, Inclusion, LedgerCheckpoint, LedgerEntry, NotedKind};
+pub use telling::ClarifiedAnswers;
 
 /// How many ids go into one statement: enough to make the statement's cost small beside the rows', and few
 /// enough to bound what is held at once.

@@ -156,7 +156,7 @@ impl Store {
             ReceiptRow,
             "SELECT provider, model, model_sha256, route, license, limits, limbeck_version, request_sha256,
                  response_sha256, endpoint, plan, region, key_alias, request_id, answered_model,
-                 system_fingerprint, import, terms, retention, contracting_entity
+                 system_fingerprint, import, terms, retention, contracting_entity, clarification
              FROM receipts WHERE trace_id = ?1",
             trace_id,
         )
@@ -298,6 +298,7 @@ pub(super) struct ReceiptRow {
     pub(super) terms: Option<String>,
     pub(super) retention: Option<String>,
     pub(super) contracting_entity: Option<String>,
+    pub(super) clarification: Option<String>,
 }
 
 impl ReceiptRow {
@@ -317,6 +318,8 @@ impl ReceiptRow {
         });
         let import = self.import.map(|json| store.parse("import", &json));
         let terms = self.terms.map(|json| store.parse("terms", &json));
+        let clarification = self.clarification;
+        let clarification = clarification.map(|json| store.parse("clarification", &json));
         Ok(Receipt {
             provider: self.provider,
             model: self.model,
@@ -330,6 +333,7 @@ impl ReceiptRow {
             service,
             import: import.transpose()?,
             terms: terms.transpose()?,
+            clarification: clarification.transpose()?,
         })
     }
 }

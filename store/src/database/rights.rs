@@ -22,7 +22,7 @@ impl Store {
     async fn origins_of(&self, dataset: Option<&str>) -> Result<Vec<Origin>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT provider AS "provider!", route AS "route!", plan, region, endpoint, license, model AS "model!",
-                   import IS NOT NULL AS "is_import!: bool", terms,
+                   import IS NOT NULL AS "is_import!: bool", import ->> 'source' AS "import_source: String", terms,
                    substr(recorded_at, 1, 10) AS "day!: String", count(*) AS "answers!: i64"
                FROM receipts JOIN traces ON traces.id = receipts.trace_id
                WHERE CASE WHEN ?1 IS NULL
@@ -30,7 +30,8 @@ impl Store {
                    ELSE traces.id IN (
                        SELECT trace_id FROM dataset_traces JOIN datasets ON datasets.number = dataset WHERE datasets.id = ?1)
                    END
-               GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, terms, substr(recorded_at, 1, 10)
+               GROUP BY provider, route, plan, region, endpoint, license, model, import IS NOT NULL, import ->> 'source', terms,
+                   substr(recorded_at, 1, 10)
                ORDER BY min(traces.number)"#,
             dataset,
         )
@@ -49,6 +50,8 @@ impl Store {
                     region: row.region,
                     endpoint: row.endpoint,
                     license: row.license,
+                    clarified: None,
+                    source: row.import_source,
                     model: row.model,
                     collected: if row.is_import {
                         Collected::Until(day)
@@ -91,6 +94,7 @@ impl Store {
         let licensed = rows.into_iter().map(|row| Licensed {
             name: row.source,
             license: row.license,
+            clarified: None,
         });
         Ok(licensed.collect())
     }

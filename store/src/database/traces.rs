@@ -208,6 +208,7 @@ pub(super) async fn insert_receipts(
         let receipt = &answered.receipt;
         let service = receipt.service.as_deref();
         let terms = store.terms_of(receipt, recorded_at)?;
+        let clarification = store.clarification_of(receipt)?;
         Ok(json!([
             id,
             receipt.provider,
@@ -234,6 +235,7 @@ pub(super) async fn insert_receipts(
             terms,
             service.and_then(|service| service.retention.as_ref()),
             service.and_then(|service| service.contracting_entity.as_ref()),
+            clarification,
         ]))
     });
     let rows = Value::Array(rows.collect::<Result<_, StoreError>>()?).to_string();
@@ -241,10 +243,12 @@ pub(super) async fn insert_receipts(
         "INSERT INTO receipts
              (trace_id, provider, model, model_sha256, route, license, limits, limbeck_version,
               request_sha256, response_sha256, endpoint, plan, region, key_alias, request_id,
-              answered_model, system_fingerprint, import, terms, retention, contracting_entity)
+              answered_model, system_fingerprint, import, terms, retention, contracting_entity,
+              clarification)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
              value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13,
-             value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18, value ->> 19, value ->> 20
+             value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18, value ->> 19, value ->> 20,
+             value ->> 21
          FROM json_each(?1)",
         rows,
     )

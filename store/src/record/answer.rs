@@ -197,6 +197,23 @@ pub struct Receipt {
     /// them; empty where no record said anything. `None` in receipts that do not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Vec<TermsInForce>>,
+    /// What a person says the licence really is, where the store was told so when the answer was kept. `license` says
+    /// what was declared all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clarification: Option<Box<Clarified>>,
+}
+
+/// A person's word that a licence is another than the one that is declared, by a text that they read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Clarified {
+    /// The licence: a name or an SPDX expression.
+    pub license: String,
+    /// Who read the text.
+    pub reviewer: String,
+    /// Where the text is.
+    pub text: String,
+    /// The SHA-256 of the text, in hex.
+    pub sha256: String,
 }
 
 /// A record of terms, as a receipt names it.

@@ -1,17 +1,19 @@
 //! What each field of a receipt rests on.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::{Ground, Receipt};
 
 /// Of an answer that was asked for here. The recipe, or the model's own file, declares; what went out and what came
 /// back is observed.
-const ASKED_HERE: [(&str, Ground); 19] = [
+const ASKED_HERE: [(&str, Ground); 20] = [
     ("provider", Ground::Declared),
     ("model", Ground::Declared),
     ("model_sha256", Ground::Computed),
     ("route", Ground::Declared),
     ("license", Ground::Declared),
+    ("clarification", Ground::Declared),
     ("limits", Ground::Declared),
     ("limbeck_version", Ground::Observed),
     ("request_sha256", Ground::Computed),
@@ -29,10 +31,11 @@ const ASKED_HERE: [(&str, Ground); 19] = [
 ];
 
 /// Of an answer from elsewhere, where its import does not say otherwise.
-const IMPORTED: [(&str, Ground); 3] = [
+const IMPORTED: [(&str, Ground); 4] = [
     ("route", Ground::Observed),
     ("limbeck_version", Ground::Observed),
     ("terms", Ground::Computed),
+    ("clarification", Ground::Declared),
 ];
 
 impl Receipt {
@@ -54,6 +57,10 @@ impl Receipt {
             ("route", Some(self.route.clone())),
             ("endpoint", service.map(|service| service.endpoint.clone())),
             ("license", self.license.clone()),
+            (
+                "clarification",
+                self.clarification.as_deref().map(ToString::to_string),
+            ),
             ("plan", of_service(|service| &service.plan)),
             ("region", of_service(|service| &service.region)),
             ("retention", of_service(|service| &service.retention)),
@@ -108,6 +115,17 @@ impl Receipt {
             grounds.insert(field, *ground);
         }
         grounds
+    }
+}
+
+impl fmt::Display for super::Clarified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest: String = self.sha256.chars().take(12).collect();
+        let (license, reviewer, text) = (&self.license, &self.reviewer, &self.text);
+        write!(
+            f,
+            "{license}, as {reviewer} declares by `{text}` ({digest}…)"
+        )
     }
 }
 

@@ -19,8 +19,8 @@ mod sampling;
 mod tests;
 
 pub use answer::{
-    Answered, Attempt, AttemptStatus, Call, Failure, FinishReason, Receipt, ServiceReceipt,
-    TermsInForce, TokenLogProbabilities, Trace,
+    Answered, Attempt, AttemptStatus, Call, Clarified, Failure, FinishReason, Receipt,
+    ServiceReceipt, TermsInForce, TokenLogProbabilities, Trace,
 };
 pub use batch::{Batch, BatchOutcome, BatchRequest, BatchResults, BatchState, NewBatch};
 pub use dataset::Dataset;

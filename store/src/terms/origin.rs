@@ -11,7 +11,7 @@ use super::{
     Decision, Declaration, Intent, Registry, Route, Standing, Statement, TermsRecord, Through,
     decide, flow_down, license_names,
 };
-use crate::record::TermsInForce;
+use crate::record::{Clarified, TermsInForce};
 
 /// The provider that is this process.
 const LOCAL: &str = "local";
@@ -63,8 +63,14 @@ pub struct Origin {
     pub region: Option<String>,
     /// Host and path that were asked.
     pub endpoint: Option<String>,
-    /// The licence that the model, or the imported data, declares.
+    /// The licence that the model, or the imported data, declares; or that a person says it really is.
     pub license: Option<String>,
+    /// That person's word, where it stands for what is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clarified: Option<Clarified>,
+    /// Of imported answers, where they are said to come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The model.
     pub model: String,
     /// When.

@@ -51,6 +51,8 @@ impl TableRow {
             region: self.region.clone(),
             endpoint: Some(self.over.clone()),
             license: self.licence.clone(),
+            clarified: None,
+            source: None,
             model: self.model.clone(),
             collected: if self.over == "import" {
                 Collected::Until(self.day)

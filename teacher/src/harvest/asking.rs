@@ -286,5 +286,6 @@ pub(crate) fn receipt(teacher: &dyn Teacher, limits: Value, answer: &Answer) -> 
         service: answer.service.clone(),
         import: None,
         terms: None,
+        clarification: None,
     }
 }

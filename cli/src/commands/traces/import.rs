@@ -66,7 +66,7 @@ pub async fn run(args: &ImportArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let workdir = Workdir::create(&args.workdir)?;
     let store = Store::open(&workdir.store()).await?;
     signing::ledger::sign_with_it(&store, printer).await?;
-    store.tell_terms(Registry::embedded()?);
+    store.tell_terms(Registry::embedded()?, Vec::new());
     let cancel = interrupt::on_ctrl_c(printer);
     let (sender, mut batches) = mpsc::channel(READ_AHEAD);
     let reading = {

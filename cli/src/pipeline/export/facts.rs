@@ -48,9 +48,15 @@ impl Pipeline {
         }
         for way in &mut ways {
             way.model = shown(&way.model);
+            if let Some(clarified) = &mut way.clarified {
+                clarified.text = shown(&clarified.text);
+            }
         }
         for licensed in found.weights.iter_mut().chain(&mut found.prompts) {
             licensed.name = shown(&licensed.name);
+            if let Some(clarified) = &mut licensed.clarified {
+                clarified.text = shown(&clarified.text);
+            }
         }
         let mut waivers = trained.outcome.waivers.clone();
         waivers.extend(audited.waivers);

@@ -99,6 +99,7 @@ fn answer(prompt: &Prompt, sample: u32) -> Answered {
             service: None,
             import: None,
             terms: None,
+            clarification: None,
         },
     }
 }

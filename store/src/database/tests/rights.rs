@@ -38,6 +38,7 @@ async fn answers_are_counted_by_the_way_they_came_and_the_day() {
     let rows = Licensed {
         name: "rows.csv".to_owned(),
         license: Some("mit".to_owned()),
+        clarified: None,
     };
     assert_eq!(prompts, [rows]);
 }
@@ -46,7 +47,7 @@ async fn answers_are_counted_by_the_way_they_came_and_the_day() {
 async fn receipts_tell_the_terms_of_their_day_once_somebody_says_which_there_are() {
     let folder = folder();
     let (store, before) = filled(&folder.path, 1).await;
-    store.tell_terms(Registry::embedded().unwrap());
+    store.tell_terms(Registry::embedded().unwrap(), Vec::new());
     let mut known = answer(&prompt(1), 1);
     known.receipt.provider = "openai".to_owned();
     known.receipt.route = "api".to_owned();
