@@ -328,7 +328,9 @@ mod tests {
         let deeper = ["names", "model", "input", "cached", "output", "as_of"];
         for (name, provider) in &table {
             for (key, value) in provider.as_table().unwrap() {
-                let Some(entries) = value.as_array() else {
+                let entries = value.as_array();
+                let tables = entries.filter(|entries| entries.iter().all(toml::Value::is_table));
+                let Some(entries) = tables else {
                     assert!(known.contains(&key.as_str()), "{name}.{key}");
                     continue;
                 };
