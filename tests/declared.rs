@@ -51,13 +51,13 @@ fn answers_of_a_service_whose_terms_ask_for_a_declaration_are_denied_until_there
         .run()
         .fails_saying(["`train` is refused", "terms::declaration-missing"]);
 
-    // A declaration by one who does not say why is none.
+    // A declaration with another reason than the one that was signed is none.
     project.declare(TERMS, "not-competing");
     project.edit("reason = \"it sorts our own mail\"", "reason = \"\"");
-    let unsigned = audit(&project, &recipe).exits(1).stdout;
+    let changed = audit(&project, &recipe).exits(1).stdout;
     assert!(
-        unsigned.contains("deny[terms::declaration-unsigned]"),
-        "{unsigned}"
+        changed.contains("deny[terms::declaration-changed]"),
+        "{changed}"
     );
     project.edit("reason = \"\"", "reason = \"it sorts our own mail\"");
 
@@ -76,16 +76,16 @@ fn answers_of_a_service_whose_terms_ask_for_a_declaration_are_denied_until_there
     for said in [
         "came to `allow_with_duties`",
         "- stay within the rate limits of the account",
-        "- not-competing about `openai-api-2026-01-01`, until 9999-01-01: it sorts our own mail (R. Viewer)",
+        "- not-competing about `openai-api-2026-01-01`, until 9999-01-01: it sorts our own mail (R. Viewer; signed with the key ",
     ] {
         assert!(card.contains(said), "no `{said}` in\n{card}");
     }
 
-    // It ends on its day, and holds for the record that was read and no other.
-    project.edit("9999-01-01", "2026-01-01");
-    let expired = audit(&project, &recipe).exits(1).stdout;
+    // Its day was signed as well.
+    project.edit("9999-01-01", "9999-01-02");
+    let longer = audit(&project, &recipe).exits(1).stdout;
     assert!(
-        expired.contains("deny[terms::declaration-expired]"),
-        "{expired}"
+        longer.contains("deny[terms::declaration-changed]"),
+        "{longer}"
     );
 }

@@ -130,7 +130,11 @@ fn a_clarified_licence_is_told_as_somebodys_word_wherever_the_licence_is() {
     let export = |name: &str| fs::read_to_string(project.work("export").join(name)).unwrap();
     let card = export("README.md");
     for said in [
-        format!("(MIT OR Apache-2.0, as {signer} declares)").as_str(),
+        format!(
+            "(MIT OR Apache-2.0, as {} declares)",
+            signer.replace('_', "\\_")
+        )
+        .as_str(),
         "- the licence of tiny-teacher.gguf is MIT OR Apache-2.0, whatever is declared beside it, by `tiny-license.txt`",
         digest.as_str(),
     ] {

@@ -289,7 +289,7 @@ fn a_clarification_holds_while_the_text_is_the_one_that_was_read() {
     project.file("tiny-license.txt", text);
     let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
     let clarification = format!(
-        "[[clarification]]\nof = \"tiny\"\nlicense = \"MIT OR Apache-2.0\"\nreviewer = \"R. Viewer\"\ntext = \"tiny-license.txt\"\nsha256 = \"{digest}\"\n\n[harvest]\n"
+        "[[clarification]]\nof = \"tiny\"\nlicense = \"MIT OR Apache-2.0\"\ntext = \"tiny-license.txt\"\nsha256 = \"{digest}\"\n\n[harvest]\n"
     );
     project.edit("[harvest]\n", &clarification);
     let unsigned = check(&project, 1);
