@@ -118,9 +118,9 @@ mod tests {
             ("about", json!("all of it")),
             ("reviewer", json!("S. Viewer")),
         ] {
-            let mut changed = whole.clone();
-            changed["waivers"][0][field] = value;
-            changes.push(changed);
+            let mut other = whole.clone();
+            other["waivers"][0][field] = value;
+            changes.push(other);
         }
         let mut for_more = whole.clone();
         for_more["waivers"][0]["signed_for"]["use"] = json!(["train", "release-model"]);

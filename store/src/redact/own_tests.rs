@@ -1,15 +1,21 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
 use super::tests::awkward;
 use super::*;
 
-fn all() -> Redactor {
+/// Compiling the detectors takes longer than anything here does with them.
+static ALL: LazyLock<Redactor> = LazyLock::new(|| {
     let all = privacy::replaceable().unwrap();
     let names: Vec<String> = all.iter().map(|one| one.name().to_owned()).collect();
     Redactor::new(&names).unwrap()
+});
+
+fn all() -> Redactor {
+    ALL.clone()
 }
 
 fn own(placeholders: &[(&str, &str)]) -> Result<Redactor, RedactError> {

@@ -117,6 +117,12 @@ fn nothing_of_what_was_signed_can_be_changed() {
     }
 }
 
+fn with<T: Signable + Clone>(said: &T, key: &SecretKey, keep: fn(&mut T, Signature)) -> T {
+    let mut signed = said.clone();
+    keep(&mut signed, sign(said, &purpose(), key));
+    signed
+}
+
 #[test]
 fn one_kind_is_never_taken_for_another() {
     let key = key("R. Viewer");
@@ -134,16 +140,11 @@ fn one_kind_is_never_taken_for_another() {
     }))
     .unwrap();
     let record = Registry::embedded().unwrap().record("mit").unwrap().clone();
-    fn with<T: Signable + Clone>(said: &T, key: &SecretKey, keep: fn(&mut T, Signature)) -> T {
-        let mut signed = said.clone();
-        keep(&mut signed, sign(said, &purpose(), key));
-        signed
-    }
     let waiver = with(&waiver, &key, |waiver, by| waiver.signature = Some(by));
     let rule = with(&rule, &key, |rule, by| rule.signature = Some(by));
     let clarification = with(&clarification, &key, |it, by| it.signature = Some(by));
     let record = with(&record, &key, |record: &mut TermsRecord, by| {
-        record.signature = Some(by)
+        record.signature = Some(by);
     });
     for found in [
         trusted.look_at(&waiver, &purpose()),

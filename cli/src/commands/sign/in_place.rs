@@ -49,7 +49,7 @@ enum Place<'a> {
 }
 
 /// The table number `index` of a list, whichever way the list is written.
-fn place<'a>(document: &'a mut DocumentMut, list: List, index: usize) -> Option<Place<'a>> {
+fn place(document: &mut DocumentMut, list: List, index: usize) -> Option<Place<'_>> {
     let mut item: &mut Item = document.as_item_mut();
     for key in list {
         item = item.get_mut(key)?;

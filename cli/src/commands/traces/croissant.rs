@@ -32,7 +32,7 @@ const PARTS: [Parts; 3] = [
         name: "messages",
         description: "What was asked, and the answer as the last one",
         is_list: true,
-        parts: &[
+        fields: &[
             ("role", TEXT, "Who speaks"),
             ("content", TEXT, "What is said"),
         ],
@@ -41,7 +41,7 @@ const PARTS: [Parts; 3] = [
         name: "usage",
         description: "Tokens of the answer; 0 where they are not known",
         is_list: false,
-        parts: &[
+        fields: &[
             ("prompt_tokens", INTEGER, "Tokens read"),
             ("completion_tokens", INTEGER, "Tokens written"),
         ],
@@ -50,7 +50,7 @@ const PARTS: [Parts; 3] = [
         name: "verdicts",
         description: "What the checks of the newest curation found",
         is_list: true,
-        parts: &[
+        fields: &[
             ("check", TEXT, "The check"),
             ("keep", BOOLEAN, "Whether it keeps the answer"),
             ("value", "sc:Float", "What it measured, where it measures"),
@@ -63,7 +63,7 @@ const RECEIPT: Parts = Parts {
     name: "receipt",
     description: "Where the answer came from",
     is_list: false,
-    parts: &[
+    fields: &[
         ("provider", TEXT, "`local`, or the name of a service"),
         ("route", TEXT, "The way to the model"),
         ("model", TEXT, "The model as the recipe names it"),
@@ -90,7 +90,7 @@ struct Parts {
     name: &'static str,
     description: &'static str,
     is_list: bool,
-    parts: &'static [Column],
+    fields: &'static [Column],
 }
 
 /// What the file is called and by what it is known, as others are told.
@@ -232,7 +232,7 @@ fn field(
 impl Parts {
     fn field(&self, file: &str) -> Value {
         let id = format!("{TRACES}/{}", self.name);
-        let parts = self.parts.iter();
+        let parts = self.fields.iter();
         let parts = parts.map(|part| field(file, &id, part, self.name, Some(part.0)));
         let parts: Vec<Value> = parts.collect();
         let mut field = json!({

@@ -44,14 +44,14 @@ impl Checker<'_> {
         }
     }
 
-    fn placeholder(&mut self, replace: &[String], name: &String, placeholder: &String) {
+    fn placeholder(&mut self, replace: &[String], name: &String, placeholder: &str) {
         let at = format!("redact.placeholders.{name}");
         // Those that nothing detects are mistakes of the list.
         let known = replace.iter().filter(|name| detected(name));
         let Ok(redactor) = Redactor::new(&known.cloned().collect::<Vec<_>>()) else {
             return;
         };
-        let one = BTreeMap::from([(name.clone(), placeholder.clone())]);
+        let one = BTreeMap::from([(name.clone(), placeholder.to_owned())]);
         match redactor.with_placeholders(&one) {
             Ok(_) => {}
             Err(error) => {
@@ -60,7 +60,7 @@ impl Checker<'_> {
                     self.wrong(at, message);
                     return;
                 };
-                let help = match nearest(&name, replaced.into_iter()) {
+                let help = match nearest(&name, replaced) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "name it in `replace` as well".to_owned(),
                 };

@@ -250,27 +250,22 @@ fn gone(held: &Held, disk: &OnDisk) -> Vec<Finding> {
 
 /// A model by itself must be one that the ledger tells of, file by file.
 fn of_model_folder(held: &Held, folder: &ModelFolder) -> Vec<Finding> {
-    match nearest(&folder.files, &held.models, &held.exports) {
-        Some((made, noted)) => {
-            let about = match made {
-                Made::Model => format!("model `train-{}`", noted.hash),
-                Made::Export => format!("export `export-{}`", noted.hash),
-            };
-            let found = differences(&noted.files(), &folder.files, &about).into_iter();
-            found
-                .map(|mut finding| {
-                    finding.path.insert(0, folder.name.clone());
-                    finding
-                })
-                .collect()
-        }
-        None => {
-            let message = format!("the ledger tells of no file in {}", folder.name);
-            vec![
-                deny("model-unknown", message)
-                    .via(folder.name.clone())
-                    .help("name the work folder of the run that made it with `--workdir`"),
-            ]
-        }
+    let Some((made, noted)) = nearest(&folder.files, &held.models, &held.exports) else {
+        let message = format!("the ledger tells of no file in {}", folder.name);
+        let to_do = "name the work folder of the run that made it with `--workdir`";
+        return vec![
+            deny("model-unknown", message)
+                .via(folder.name.clone())
+                .help(to_do),
+        ];
+    };
+    let about = match made {
+        Made::Model => format!("model `train-{}`", noted.hash),
+        Made::Export => format!("export `export-{}`", noted.hash),
+    };
+    let mut found = differences(&noted.files(), &folder.files, &about);
+    for finding in &mut found {
+        finding.path.insert(0, folder.name.clone());
     }
+    found
 }

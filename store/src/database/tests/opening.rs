@@ -115,7 +115,7 @@ async fn a_newer_store_is_left_alone() {
                 error,
                 StoreError::NewerVersion {
                     found: 999,
-                    known: 7,
+                    known: 8,
                     ..
                 }
             ),

@@ -121,18 +121,16 @@ impl<'a> Checked<'a> {
         if choosing {
             (self.temperature, self.top_p) = (None, None);
         }
-        match (self.temperature, self.top_p) {
-            (None, None) => Ok(()),
-            _ => {
-                let hint = match self.profile.sampling {
-                    SamplingAbility::WithoutReasoning => {
-                        "set `reasoning = \"off\"`, or `temperature = 1` and `top_p = 1`"
-                    }
-                    _ => "set `temperature = 1` and `top_p = 1`",
-                };
-                Err(self.unsupported("`temperature` or `top_p`", hint))
-            }
+        if self.temperature.is_none() && self.top_p.is_none() {
+            return Ok(());
         }
+        let hint = match self.profile.sampling {
+            SamplingAbility::WithoutReasoning => {
+                "set `reasoning = \"off\"`, or `temperature = 1` and `top_p = 1`"
+            }
+            _ => "set `temperature = 1` and `top_p = 1`",
+        };
+        Err(self.unsupported("`temperature` or `top_p`", hint))
     }
 
     /// For a choice as many alternatives are asked for as there are, if there are any.

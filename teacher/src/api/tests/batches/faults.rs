@@ -336,7 +336,9 @@ async fn a_batch_that_the_service_no_longer_knows_is_an_error_with_a_way_out() {
 
 #[tokio::test]
 async fn a_batch_that_the_service_does_not_know_at_once_is_waited_for() {
-    let bench = Bench::new(Dialect::OpenAi).await;
+    let mut bench = Bench::new(Dialect::OpenAi).await;
+    // So long after it was handed over, at least, a batch may be unknown.
+    bench.options.poll = Duration::from_secs(1);
     bench.service.faults(|route, count| {
         (route == Route::Poll && count == 0).then(|| refused(404, "not_found_error"))
     });
