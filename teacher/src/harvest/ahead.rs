@@ -3,9 +3,9 @@
 //! So a harvest of a million prompts takes no more memory than one of a thousand.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 
 use limbeck_store::{Prompt, Store, StoreError};
+use tokio::task::JoinHandle;
 
 use super::HarvestPlan;
 use super::pending::Question;
@@ -15,15 +15,14 @@ const CHUNK: usize = 512;
 /// When so few are left, more are read: as many again, since the reading may have to wait for a commit.
 const LOW: usize = CHUNK;
 
-type Reading<'a> = Pin<Box<dyn Future<Output = Result<Vec<Prompt>, StoreError>> + Send + 'a>>;
-
 /// Questions in their order, the first of them with their prompts.
 pub(super) struct Ahead<'a> {
     ready: VecDeque<(Question, Prompt)>,
     /// The questions whose prompts are being read.
     next: &'a [Question],
-    /// That reading; nobody has to wait for it before the ready ones are asked.
-    reading: Option<Reading<'a>>,
+    /// That reading. A task of its own: one that was left half-way could hold the store's connection, which the writer
+    /// waits for, while the loop waits for the writer.
+    reading: Option<JoinHandle<Result<Vec<Prompt>, StoreError>>>,
     rest: &'a [Question],
     /// Questions about prompts whose text was erased: nothing else is asked in its place.
     erased: u64,
@@ -61,30 +60,27 @@ impl<'a> Ahead<'a> {
         self.erased
     }
 
-    /// Reads the next prompts. Dropped before it is done, it goes on where it was when it is called again.
+    /// Reads the next prompts, while others are asked. Dropped before it is done, it waits for the same reading when it
+    /// is called again.
     pub(super) async fn fill(
         &mut self,
-        store: &'a Store,
-        plan: &'a HarvestPlan,
+        store: &Store,
+        plan: &HarvestPlan,
     ) -> Result<(), StoreError> {
-        if self.next.is_empty() {
-            (self.next, self.rest) = self.rest.split_at(self.rest.len().min(CHUNK));
-        }
-        let next = self.next;
         let reading = self.reading.get_or_insert_with(|| {
-            Box::pin(async move {
-                let index = |question: &Question| question.index as usize;
-                let ids: Vec<String> = next
-                    .iter()
-                    .map(index)
-                    .map(|i| plan.prompts.get(i))
-                    .collect();
-                store.prompts(&ids).await
-            })
+            (self.next, self.rest) = self.rest.split_at(self.rest.len().min(CHUNK));
+            let indices = self.next.iter().map(|question| question.index as usize);
+            let ids: Vec<String> = indices.map(|index| plan.prompts.get(index)).collect();
+            let store = store.clone();
+            tokio::spawn(async move { store.prompts(&ids).await })
         });
-        let read = reading.await;
+        let read = match reading.await {
+            Ok(read) => read,
+            // The task is never aborted, so what is left is a panic, which goes on here.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
         self.reading = None;
-        self.next = &[];
+        let next = std::mem::take(&mut self.next);
         for (question, prompt) in next.iter().zip(read?) {
             if prompt.is_whole() {
                 self.ready.push_back((*question, prompt));

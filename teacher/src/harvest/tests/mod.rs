@@ -433,6 +433,25 @@ async fn no_more_are_in_flight_than_the_limit_and_what_the_teacher_queues() {
     }
 }
 
+/// The store has one connection, which the writer and the reading of the next prompts take in turns.
+#[tokio::test]
+async fn answers_that_come_faster_than_they_are_written_hold_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let teacher = Scripted::new(|_, _| Ok(()));
+    let harvest = harvest(
+        &store,
+        teacher.clone(),
+        plan(5000, 1),
+        at_most(5000),
+        Arc::new(SilentReporter),
+        CancellationToken::new(),
+    );
+    let summary = tokio::time::timeout(Duration::from_mins(2), harvest).await;
+    let summary = summary.expect("it goes on").unwrap();
+    assert_eq!((summary.asked, summary.failed), (5000, 0));
+}
+
 #[tokio::test]
 async fn the_rate_holds_from_the_first_question_on() {
     let folder = tempfile::tempdir().unwrap();
