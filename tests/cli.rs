@@ -9,7 +9,7 @@ use expect_test::{expect, expect_file};
 use crate::support::{Limbeck, Project, names};
 
 /// Every command with its subcommands, and the program itself.
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "",
     "init",
     "run",
@@ -39,6 +39,7 @@ const COMMANDS: [&str; 38] = [
     "keys",
     "keys new",
     "keys show",
+    "keys trust",
     "verify",
     "chat",
     "bench",

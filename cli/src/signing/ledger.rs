@@ -7,8 +7,8 @@ use anyhow::Context;
 use limbeck_store::Store;
 use limbeck_store::ledger::SecretKey;
 
-use super::{Origin, kept, place, write};
-use crate::printer::{Printer, WithHint};
+use super::{Origin, kept_secret, place, write};
+use crate::printer::Printer;
 
 /// The variable that holds the key itself, for machines without a home.
 const KEY_VARIABLE: &str = "LIMBECK_LEDGER_KEY";
@@ -45,16 +45,7 @@ pub async fn sign_with_it(store: &Store, printer: &Printer) -> anyhow::Result<Op
 
 /// The key in the environment or in the user's configuration folder, if there is one.
 pub fn existing() -> anyhow::Result<Option<(SecretKey, Origin)>> {
-    let Some((text, origin)) = kept(FILE, KEY_VARIABLE)? else {
-        return Ok(None);
-    };
-    let key = SecretKey::parse(&text)
-        .with_context(|| format!("{} holds no key", origin.place(KEY_VARIABLE)))
-        .hint(match origin {
-            Origin::Variable => "it holds the whole line of a key file, which begins with `PRIVATE+KEY+`",
-            _ => "restore the file from a copy, or move it away and make another with `limbeck keys new`",
-        })?;
-    Ok(Some((key, origin)))
+    kept_secret(FILE, KEY_VARIABLE, "limbeck keys new")
 }
 
 /// The key, made where there is none.

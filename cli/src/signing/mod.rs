@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use limbeck_store::ledger::SecretKey;
 
 use crate::printer::WithHint;
 
@@ -64,6 +65,29 @@ fn kept(file: &str, variable: &str) -> anyhow::Result<Option<(String, Origin)>> 
             Ok(Some((text, Origin::File(path))))
         }
     }
+}
+
+/// The Ed25519 key in the environment or in the file called `file`, if there is one; `make` is the command that makes
+/// another.
+fn kept_secret(
+    file: &str,
+    variable: &str,
+    make: &str,
+) -> anyhow::Result<Option<(SecretKey, Origin)>> {
+    let Some((text, origin)) = kept(file, variable)? else {
+        return Ok(None);
+    };
+    let key = SecretKey::parse(&text)
+        .with_context(|| format!("{} holds no key", origin.place(variable)))
+        .hint(match origin {
+            Origin::Variable => {
+                "it holds the whole line of a key file, which begins with `PRIVATE+KEY+`".to_owned()
+            }
+            _ => format!(
+                "restore the file from a copy, or move it away and make another with `{make}`"
+            ),
+        })?;
+    Ok(Some((key, origin)))
 }
 
 /// Writes the text of a key beside, readable by this user alone, and gives it its name only if no other process made

@@ -11,7 +11,7 @@ use anyhow::Context;
 use limbeck_store::ledger::{KeyError, PublicKey, SecretKey};
 use limbeck_store::review::{Reviewers, key_name};
 
-use super::{FOLDER_VARIABLE, Origin, kept, path, place, write};
+use super::{FOLDER_VARIABLE, Origin, kept_secret, path, place, write};
 use crate::printer::{WithHint, sanitize_line};
 use crate::whole_file;
 
@@ -25,16 +25,7 @@ const TRUSTED_FILE: &str = "trusted-reviewers";
 
 /// This person's key, if there is one.
 pub fn existing() -> anyhow::Result<Option<(SecretKey, Origin)>> {
-    let Some((text, origin)) = kept(FILE, KEY_VARIABLE)? else {
-        return Ok(None);
-    };
-    let key = SecretKey::parse(&text)
-        .with_context(|| format!("{} holds no key", origin.place(KEY_VARIABLE)))
-        .hint(match origin {
-            Origin::Variable => "it holds the whole line of a key file, which begins with `PRIVATE+KEY+`",
-            _ => "restore the file from a copy, or move it away and make another with `limbeck keys new --reviewer NAME`",
-        })?;
-    Ok(Some((key, origin)))
+    kept_secret(FILE, KEY_VARIABLE, "limbeck keys new --reviewer NAME")
 }
 
 /// Makes the key of the person called `reviewer`, which only this user can read.
