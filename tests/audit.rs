@@ -1,5 +1,7 @@
 //! `limbeck audit`: its exit codes, its forms, and input that it cannot look at.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::support::store::Sql;
@@ -26,6 +28,19 @@ fn nothing_found_is_zero_and_says_that_it_is_no_legal_advice() {
         "not legal advice",
     ] {
         assert!(done.stdout.contains(text), "{}", done.stdout);
+    }
+}
+
+#[test]
+fn what_is_denied_is_so_where_nobody_reads_it() {
+    let denied = harvested(&["my key is AKIAIOSFODNN7EXAMPLE"]);
+    for format in ["human", "json", "sarif", "junit"] {
+        let mut audit = audit(&denied).args(["--format", format]);
+        let command = audit.command().stdin(Stdio::null()).stderr(Stdio::null());
+        let mut audit = command.stdout(Stdio::piped()).spawn().unwrap();
+        // As `limbeck audit | head -0` would.
+        drop(audit.stdout.take());
+        assert_eq!(audit.wait().unwrap().code(), Some(32), "{format}");
     }
 }
 

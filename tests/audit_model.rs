@@ -304,19 +304,7 @@ fn copy(from: &Path, to: &PathBuf) {
 
 #[test]
 fn answers_that_were_erased_since_are_still_those_that_a_model_learned_from() {
-    let labels: Vec<(String, &str)> = (0..20)
-        .map(|i| {
-            (
-                format!("the {i}th thing was so"),
-                ["positive", "negative"][i % 2],
-            )
-        })
-        .collect();
-    let labels: Vec<(&str, &str)> = labels
-        .iter()
-        .map(|(text, label)| (&**text, *label))
-        .collect();
-    let project = Project::openai_labels(&labels);
+    let project = Project::twenty_openai_labels();
     project.edit(
         "[harvest]\n",
         "[[waiver]]\ncode = \"terms::declaration-missing\"\nreviewer = \"R. Viewer\"\nreason = \"a test\"\nexpires = \"9999-01-01\"\n\n[harvest]\n",

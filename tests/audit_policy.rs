@@ -186,8 +186,7 @@ fn training_is_refused_until_somebody_declares_or_waives_and_what_is_made_says_s
     changed.fails_saying(["terms::declaration-missing", "terms::waiver-changed"]);
     project.edit("9998-01-01", "9999-01-01");
     let run = project.stage("run").arg("--no-gates").run().succeeds();
-    let signer = project.reviewer();
-    let signer = signer.rsplit_once('+').unwrap().0.to_owned();
+    let signer = project.signer();
     run.says([&*format!("`terms::declaration-missing` is denied and waived by R. Viewer (`{signer}`) until 9999-01-01: the contract is being signed")]);
     for stage in ["train", "export"] {
         let name = project

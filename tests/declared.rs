@@ -17,19 +17,7 @@ fn audit(project: &Project, words: &[&str]) -> Finished {
 
 #[test]
 fn answers_of_a_service_whose_terms_ask_for_a_declaration_are_denied_until_there_is_one() {
-    let labels: Vec<(String, &str)> = (0..20)
-        .map(|i| {
-            (
-                format!("the {i}th thing was so"),
-                ["positive", "negative"][i % 2],
-            )
-        })
-        .collect();
-    let labels: Vec<(&str, &str)> = labels
-        .iter()
-        .map(|(text, label)| (text.as_str(), *label))
-        .collect();
-    let project = Project::openai_labels(&labels);
+    let project = Project::twenty_openai_labels();
     project.stage("curate").run().succeeds();
     let recipe = ["recipe.toml", "--workdir", "work"];
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use limbeck_store::ledger::PublicKey;
 use serde_json::{Value, json};
 
 use crate::support::teacher::tiny_teacher;
@@ -125,7 +124,7 @@ fn clarified() -> (Project, String) {
 #[test]
 fn a_clarified_licence_is_told_as_somebodys_word_wherever_the_licence_is() {
     let (project, digest) = clarified();
-    let signer = PublicKey::parse(&project.reviewer()).unwrap().short();
+    let signer = project.signer();
     project.stage("run").arg("--no-gates").run().succeeds();
     let export = |name: &str| fs::read_to_string(project.work("export").join(name)).unwrap();
     let card = export("README.md");

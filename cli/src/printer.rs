@@ -175,6 +175,14 @@ pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
+/// How a command ends that found something out: what was found holds also where whoever was to read it has gone.
+pub fn verdict(printed: anyhow::Result<()>, found: ExitStatus) -> anyhow::Result<ExitStatus> {
+    match printed {
+        Err(error) if !is_output_closed(&error) => Err(error),
+        _ => Ok(found),
+    }
+}
+
 fn is_output_closed(error: &anyhow::Error) -> bool {
     error.chain().any(<dyn Error>::is::<OutputClosed>)
 }

@@ -50,6 +50,16 @@ impl Project {
         self.edit(PROMPTS, section);
     }
 
+    /// A recipe that learns from twenty labels of `OpenAI`'s.
+    pub fn twenty_openai_labels() -> Self {
+        let texts: Vec<String> = (0..20).map(|i| format!("the {i}th thing was so")).collect();
+        let labels = texts.iter().map(String::as_str);
+        let labels: Vec<(&str, &str)> = labels
+            .zip(["positive", "negative"].into_iter().cycle())
+            .collect();
+        Self::openai_labels(&labels)
+    }
+
     /// Labels that `OpenAI` gave are imported, each a message and its label; nobody is asked.
     pub fn openai_labels(labels: &[(&str, &str)]) -> Self {
         let project = Self::choices(0);

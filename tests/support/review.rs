@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use limbeck_store::ledger::SecretKey;
+use limbeck_store::ledger::{PublicKey, SecretKey};
 use limbeck_store::review::{Purpose, Signable, key_name, sign};
 use limbeck_store::terms::Use;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,12 @@ impl Project {
             new.arg(REVIEWER)
         };
         command.run().succeeds().stdout.trim().to_owned()
+    }
+
+    /// Name and id of the reviewer's key, which is how people are told of it.
+    pub fn signer(&self) -> String {
+        // Not to be cut at a `+`: the rest of the key may have some as well.
+        PublicKey::parse(&self.reviewer()).unwrap().short()
     }
 
     /// Adds to the recipe one thing that the reviewer signs, though `limbeck sign` would not: it ended since.

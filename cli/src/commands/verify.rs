@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::digests;
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, WithHint, sanitize_line};
+use crate::printer::{Printer, WithHint, sanitize_line, verdict};
 use crate::signing::reviewer;
 
 /// Arguments of `verify`.
@@ -44,7 +44,7 @@ pub fn run(args: &VerifyArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         .with_context(|| format!("cannot verify `{}`", args.folder.display()))
         .hint("it verifies the folder that `limbeck export` writes, `export` in a work folder")?;
     let status = status(&found);
-    if args.json {
+    let told = if args.json {
         let wrong = found.wrong.iter();
         let wrong: Vec<_> = wrong
             .map(|wrong| json!({"file": wrong.file, "what": wrong.what}))
@@ -57,11 +57,11 @@ pub fn run(args: &VerifyArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
             "unanswered": found.unanswered,
             "open": found.open,
         });
-        printer.json(serde_json::to_string_pretty(&value)?)?;
+        printer.json(serde_json::to_string_pretty(&value)?)
     } else {
-        printer.line(text(&found))?;
-    }
-    Ok(status)
+        printer.line(text(&found))
+    };
+    verdict(told, status)
 }
 
 fn status(found: &Inspection) -> ExitStatus {

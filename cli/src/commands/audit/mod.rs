@@ -21,7 +21,7 @@ use crate::args::GlobalArgs;
 use crate::auditing::Audit;
 use crate::commands::stage::cache_dir;
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, WithHint, sanitize_line};
+use crate::printer::{Printer, WithHint, sanitize_line, verdict};
 use crate::rights::{Reviewed, Rights};
 use crate::signing::reviewer;
 use crate::sources::Cache;
@@ -110,7 +110,7 @@ struct Looked {
     lineage: Option<Lineage>,
 }
 
-/// Looks, writes what was found, and says which areas deny something. What keeps it from looking is printed here,
+/// Looks, writes what was found, and says which areas deny something. What keeps it from looking is told here,
 /// since it has an exit code of its own.
 pub async fn run(args: &AuditArgs, global: &GlobalArgs, printer: &Printer) -> ExitStatus {
     match look(args, global, printer).await {
@@ -184,13 +184,13 @@ async fn look(
         lineage: target.lineage.clone(),
     };
     let exit_code = bits(&looked.areas);
-    match args.format {
-        AuditFormat::Human => printer.line(text::text(&looked))?,
-        AuditFormat::Json => printer.json(format_args!("{:#}", json::value(&looked)))?,
-        AuditFormat::Sarif => printer.json(format_args!("{:#}", sarif::value(&looked)))?,
-        AuditFormat::Junit => printer.raw(junit::text(&looked)?)?,
-    }
-    Ok(ExitStatus::Audited(exit_code))
+    let told = match args.format {
+        AuditFormat::Human => printer.line(text::text(&looked)),
+        AuditFormat::Json => printer.json(format_args!("{:#}", json::value(&looked))),
+        AuditFormat::Sarif => printer.json(format_args!("{:#}", sarif::value(&looked))),
+        AuditFormat::Junit => printer.raw(junit::text(&looked)?),
+    };
+    verdict(told, ExitStatus::Audited(exit_code))
 }
 
 /// What terms and licences are judged by. `uses` stand for those of the recipe, if there are any.

@@ -9,7 +9,7 @@ use super::NOTICE;
 use crate::args::GlobalArgs;
 use crate::commands::stage::cache_dir;
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, sanitize_line};
+use crate::printer::{Printer, sanitize_line, verdict};
 use crate::recipe::Recipe;
 use crate::rights::{Reviewed, Rights};
 use crate::signing::reviewer;
@@ -37,17 +37,18 @@ pub(super) async fn run(
         ));
     }
     let fails = findings.iter().any(|finding| finding.level == Level::Deny);
-    if json {
+    let told = if json {
         let value = json!({"recipe": recipe.name(), "permitted": !fails, "findings": findings, "notice": NOTICE});
-        printer.json(format_args!("{value:#}"))?;
+        printer.json(format_args!("{value:#}"))
     } else {
-        printer.line(text(&findings, fails))?;
-    }
-    Ok(if fails {
+        printer.line(text(&findings, fails))
+    };
+    let found = if fails {
         ExitStatus::CheckFailed
     } else {
         ExitStatus::Success
-    })
+    };
+    verdict(told, found)
 }
 
 fn text(findings: &[Finding], fails: bool) -> String {
