@@ -59,6 +59,6 @@ pub use record::{
     Call, Clarified, Dataset, ExportedTrace, Failure, FinishReason, Ground, ImportCounts,
     ImportOutcome, ImportReceipt, Imported, ImportedAnswer, ImportedFailure, Message, NewBatch,
     Prompt, PromptBody, Reasoning, Receipt, Run, RunStatus, SamplingParameters, ServiceReceipt,
-    TermsInForce, TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceKey, TraceRecord,
-    TraceSummary, VerdictFilter, now,
+    TermsInForce, TokenLogProbabilities, Trace, TraceDetail, TraceFilter, TraceIds, TraceKey,
+    TraceRecord, TraceSummary, VerdictFilter, now,
 };

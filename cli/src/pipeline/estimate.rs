@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
-use limbeck_store::Prompt;
+use limbeck_store::{Prompt, TraceIds};
 use limbeck_teacher::{Ask, Limits, usd};
 use serde::Serialize;
 
@@ -135,17 +135,18 @@ impl Pipeline {
             None => u64::from(parameters.max_tokens),
         };
         let ids: Vec<String> = asks.iter().map(|ask| ask.prompt.id.clone()).collect();
-        let keys = super::harvest::keys(&ids, samples, &one.key, &parameters);
-        let answered = self.store.answered(&keys).await?;
-        let in_batches = self.store.batch_outcomes(&keys).await?;
+        let traces = TraceIds::new(&one.key, &parameters);
+        let ids = super::harvest::ids_of(&traces, &ids, samples);
+        let answered = self.store.answered(&ids).await?;
+        let in_batches = self.store.batch_outcomes(&ids).await?;
         let estimate = &mut one.estimate;
-        for (ask, keys) in asks.iter().zip(keys.chunks(samples as usize)) {
-            for key in keys {
-                if answered.contains(&key.id()) {
+        for (ask, ids) in asks.iter().zip(ids.chunks(samples as usize)) {
+            for id in ids {
+                if answered.contains(id) {
                     estimate.answered += 1;
                     continue;
                 }
-                if in_batches.get(&key.id()) == Some(&None) {
+                if in_batches.get(id) == Some(&None) {
                     estimate.in_batches += 1;
                     continue;
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use limbeck_store::redact::Replaced;
-use limbeck_store::{ContentIds, FinishReason, SamplingParameters, TraceKey};
+use limbeck_store::{ContentIds, FinishReason, TraceIds};
 use limbeck_teacher::{HarvestError, HarvestPlan, HarvestSummary};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -270,27 +270,27 @@ impl Pipeline {
         mut each: impl FnMut(Option<String>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let parameters = self.recipe.harvest()?.parameters();
-        let larger = teacher.section.truncated_max_tokens().map(|max_tokens| {
-            let mut larger = parameters.clone();
+        let key = teacher.key();
+        let first = TraceIds::new(&key, &parameters);
+        let second = teacher.section.truncated_max_tokens().map(|max_tokens| {
+            let mut larger = parameters;
             larger.max_tokens = max_tokens;
-            larger
+            TraceIds::new(&key, &larger)
         });
         for prompts in prompts.chunks(CHUNK) {
-            let first = keys(&prompts, samples, &teacher.key(), &parameters);
+            let first = ids_of(&first, &prompts, samples);
             let ended = self.store.finish_reasons(&first).await?;
-            let second = match &larger {
-                Some(larger) => {
-                    let keys = keys(&prompts, samples, &teacher.key(), larger);
-                    let answered = self.store.answered(&keys).await?;
-                    keys.iter()
-                        .map(TraceKey::id)
+            let second = match &second {
+                Some(ids) => {
+                    let ids = ids_of(ids, &prompts, samples);
+                    let answered = self.store.answered(&ids).await?;
+                    ids.into_iter()
                         .map(|id| answered.contains(&id).then_some(id))
                         .collect()
                 }
                 None => vec![None; first.len()],
             };
-            for (key, second) in first.iter().zip(second) {
-                let id = key.id();
+            for (id, second) in first.into_iter().zip(second) {
                 each(match ended.get(&id) {
                     Some(FinishReason::Length) => second.or(Some(id)),
                     Some(_) => Some(id),
@@ -337,21 +337,10 @@ impl Asked {
 }
 
 /// What the answers to these prompts are kept under, prompt by prompt.
-pub(super) fn keys(
-    prompts: &[String],
-    samples: u32,
-    teacher: &str,
-    parameters: &SamplingParameters,
-) -> Vec<TraceKey> {
-    let key = |prompt: &String, sample| TraceKey {
-        prompt_id: prompt.clone(),
-        sample,
-        teacher: teacher.to_owned(),
-        parameters: parameters.clone(),
-    };
+pub(super) fn ids_of(ids: &TraceIds, prompts: &[String], samples: u32) -> Vec<String> {
     prompts
         .iter()
-        .flat_map(|prompt| (0..samples).map(move |sample| key(prompt, sample)))
+        .flat_map(|prompt| (0..samples).map(move |sample| ids.of(prompt, sample)))
         .collect()
 }
 

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use super::attempts::AttemptRow;
 use super::{IDS_PER_STATEMENT, Store, id_list};
 use crate::StoreError;
-use crate::record::{Attempt, Failure, TraceKey};
+use crate::record::{Attempt, Failure};
 
 /// Requests of earlier runs that are held at once.
 const SPENT_AT_ONCE: usize = 1000;
@@ -163,15 +163,14 @@ impl Store {
             .collect()
     }
 
-    /// The kind of the last failure of each of `keys` that has failed, by trace id.
+    /// The kind of the last failure of each of the traces with these `ids` that has failed, by trace id.
     pub async fn last_failures(
         &self,
-        keys: &[TraceKey],
+        ids: &[String],
     ) -> Result<HashMap<String, String>, StoreError> {
         let mut found = HashMap::new();
-        for keys in keys.chunks(IDS_PER_STATEMENT) {
-            let ids: Vec<String> = keys.iter().map(TraceKey::id).collect();
-            let ids = id_list(&ids);
+        for ids in ids.chunks(IDS_PER_STATEMENT) {
+            let ids = id_list(ids);
             let rows = sqlx::query!(
                 r#"SELECT tried.trace_id AS "trace_id!", failure_kind AS "failure_kind!"
                    FROM (SELECT trace_id, max(number) AS number FROM attempts

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 
 use super::{IDS_PER_STATEMENT, Store, id_list};
 use crate::StoreError;
-use crate::record::{
-    Batch, BatchOutcome, BatchRequest, BatchResults, BatchState, NewBatch, TraceKey, now,
-};
+use crate::record::{Batch, BatchOutcome, BatchRequest, BatchResults, BatchState, NewBatch, now};
 
 /// Which batches are read.
 #[derive(Clone, Copy)]
@@ -259,16 +257,15 @@ impl Store {
         requests.collect()
     }
 
-    /// What became of those `keys` that were in a batch, in the last one that they were in, by trace id. `None`: it is
-    /// in a batch that has not ended.
+    /// What became of those traces with these `ids` that were in a batch, in the last one that they were in, by trace
+    /// id. `None`: it is in a batch that has not ended.
     pub async fn batch_outcomes(
         &self,
-        keys: &[TraceKey],
+        ids: &[String],
     ) -> Result<HashMap<String, Option<BatchOutcome>>, StoreError> {
         let mut found = HashMap::new();
-        for keys in keys.chunks(IDS_PER_STATEMENT) {
-            let ids: Vec<String> = keys.iter().map(TraceKey::id).collect();
-            let ids = id_list(&ids);
+        for ids in ids.chunks(IDS_PER_STATEMENT) {
+            let ids = id_list(ids);
             let rows = sqlx::query!(
                 r#"SELECT trace_id AS "trace_id!", outcome FROM batch_requests
                    WHERE trace_id IN (SELECT value FROM json_each(?1)) ORDER BY batch"#,

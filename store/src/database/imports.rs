@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::erased_imports::ErasedImports;
 use super::ledger::{AttemptRun, TraceEntry};
-use super::traces::{TraceRow, insert_receipts, insert_trace};
+use super::traces::{TraceRow, insert_receipts, insert_traces};
 use super::{Store, attempts};
 use crate::StoreError;
 use crate::record::{
@@ -178,20 +178,17 @@ impl Store {
             attempts: Vec::new(),
             receipt: answer.receipt.clone(),
         };
-        let row = TraceRow::new(self, &answered)?;
-        let is_new = insert_trace(connection, &answered, &row, recorded_at)
-            .await
-            .map_err(explain)?;
+        let id = answered.key.id();
+        let is_new = self.known_traces(connection, &[&id]).await?.is_empty();
         if is_new {
-            insert_receipts(
-                self,
-                connection,
-                &[(row.id.clone(), &answered)],
-                recorded_at,
-            )
-            .await?;
+            let row = TraceRow::new(self, &answered)?;
+            insert_traces(connection, &[row], recorded_at)
+                .await
+                .map_err(explain)?;
+            let new = [(id.clone(), &answered)];
+            insert_receipts(self, connection, &new, recorded_at).await?;
         }
-        Ok((row.id, is_new))
+        Ok((id, is_new))
     }
 
     /// The id of the answer that says the same, the later ones of several for the later repeats.

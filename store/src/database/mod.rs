@@ -1,13 +1,14 @@
 //! The database: one `SQLite` file, one writer.
 //!
 //! Every statement is checked against the migrations at compile time (`sqlx::query!`, with the metadata in
-//! `.sqlx`; `store/prepare.sh` renews it), except those over `SQLite`'s own tables in [`open`] and those that
-//! read whole rows for the [`ledger`], whatever columns a table has.
+//! `.sqlx`; `store/prepare.sh` renews it), except those over `SQLite`'s own tables in [`open`], those that read whole
+//! rows for the [`ledger`], whatever columns a table has, and those that write rows in [`bulk`].
 
 mod accounts;
 mod attempts;
 mod auditing;
 mod batches;
+mod bulk;
 mod datasets;
 mod erased_imports;
 mod exports;

@@ -3,20 +3,19 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::ledger::{AttemptRun, TraceEntry};
-use super::{IDS_PER_STATEMENT, Store, attempts, id_list};
-use crate::record::{Answered, FinishReason, TraceKey, now};
+use super::{IDS_PER_STATEMENT, Store, attempts, bulk, id_list};
+use crate::record::{Answered, FinishReason, now};
 use crate::{StoreError, codec};
 
 impl Store {
-    /// Which of `keys` have been answered, by trace id.
-    pub async fn answered(&self, keys: &[TraceKey]) -> Result<HashSet<String>, StoreError> {
+    /// Which of the traces with these `ids` are there.
+    pub async fn answered(&self, ids: &[String]) -> Result<HashSet<String>, StoreError> {
         let mut found = HashSet::new();
-        for keys in keys.chunks(IDS_PER_STATEMENT) {
-            let ids: Vec<String> = keys.iter().map(TraceKey::id).collect();
-            let ids = id_list(&ids);
+        for ids in ids.chunks(IDS_PER_STATEMENT) {
+            let ids = id_list(ids);
             let answered = sqlx::query_scalar!(
                 r#"SELECT traces.id AS "id!" FROM json_each(?1) AS wanted
                    JOIN traces ON traces.id = wanted.value"#,
@@ -30,15 +29,14 @@ impl Store {
         Ok(found)
     }
 
-    /// How the answers of those `keys` that have been answered ended, by trace id.
+    /// How the answers of those traces with these `ids` that are there ended, by trace id.
     pub async fn finish_reasons(
         &self,
-        keys: &[TraceKey],
+        ids: &[String],
     ) -> Result<HashMap<String, FinishReason>, StoreError> {
         let mut found = HashMap::new();
-        for keys in keys.chunks(IDS_PER_STATEMENT) {
-            let ids: Vec<String> = keys.iter().map(TraceKey::id).collect();
-            let ids = id_list(&ids);
+        for ids in ids.chunks(IDS_PER_STATEMENT) {
+            let ids = id_list(ids);
             let rows = sqlx::query!(
                 r#"SELECT traces.id AS "id!", finish_reason AS "finish_reason!"
                    FROM json_each(?1) AS wanted
@@ -53,6 +51,24 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// The ids of those traces with these `ids` that are in the store.
+    pub(super) async fn known_traces(
+        &self,
+        connection: &mut SqliteConnection,
+        ids: &[&str],
+    ) -> Result<HashSet<String>, StoreError> {
+        let wanted = id_list(ids);
+        let known = sqlx::query_scalar!(
+            r#"SELECT traces.id AS "id!" FROM json_each(?1) AS wanted
+               JOIN traces ON traces.id = wanted.value"#,
+            wanted,
+        )
+        .fetch_all(connection)
+        .await
+        .map_err(self.explain())?;
+        Ok(known.into_iter().collect())
     }
 
     /// Keeps answers with their attempts, token log-probabilities and receipts, all of them or none.
@@ -76,16 +92,18 @@ impl Store {
     ) -> Result<(), StoreError> {
         let explain = self.explain();
         let recorded_at = now();
-        let mut new = Vec::with_capacity(batch.len());
+        let mut rows = Vec::with_capacity(batch.len());
         for answered in batch {
-            let row = TraceRow::new(self, answered)?;
-            if insert_trace(connection, answered, &row, &recorded_at)
-                .await
-                .map_err(explain)?
-            {
-                new.push((row.id, answered));
-            }
+            rows.push(TraceRow::new(self, answered)?);
         }
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let mut known = self.known_traces(connection, &ids).await?;
+        // The second of two that are the same in `batch` finds the first.
+        rows.retain(|row| known.insert(row.id.clone()));
+        insert_traces(connection, &rows, &recorded_at)
+            .await
+            .map_err(explain)?;
+        let new: Vec<_> = rows.into_iter().map(|row| (row.id, row.answered)).collect();
         insert_receipts(self, connection, &new, &recorded_at).await?;
         let before = self.last_attempt(connection).await?;
         let attempts = new.iter().flat_map(|(_, answered)| &answered.attempts);
@@ -112,16 +130,17 @@ fn with_attempts(answers: &[(String, &Answered)], mut before: i64) -> Vec<TraceE
     entries.collect()
 }
 
-/// The columns that have to be computed.
-pub(super) struct TraceRow {
+/// An answer with the columns that have to be computed.
+pub(super) struct TraceRow<'a> {
     pub(super) id: String,
+    answered: &'a Answered,
     parameters: String,
     choices: Option<Vec<u8>>,
     mean: Option<f64>,
 }
 
-impl TraceRow {
-    pub(super) fn new(store: &Store, answered: &Answered) -> Result<Self, StoreError> {
+impl<'a> TraceRow<'a> {
+    pub(super) fn new(store: &Store, answered: &'a Answered) -> Result<Self, StoreError> {
         let id = answered.key.id();
         let asked = answered.key.parameters.choices.len();
         let choices = answered.trace.choice_log_probabilities.as_deref();
@@ -137,6 +156,7 @@ impl TraceRow {
         let mean = answered.trace.mean_log_probability().map(f64::from);
         Ok(Self {
             id,
+            answered,
             parameters: store.json(&answered.key.parameters)?,
             choices: choices.map(|given| given.iter().flat_map(|l| l.to_le_bytes()).collect()),
             // An impossible token makes the mean minus infinity, which says no more than a missing one.
@@ -145,40 +165,43 @@ impl TraceRow {
     }
 }
 
-/// Whether the trace was new.
-pub(super) async fn insert_trace(
+/// Writes traces, which must be new, with their token log-probabilities.
+pub(super) async fn insert_traces(
     connection: &mut SqliteConnection,
-    answered: &Answered,
-    row: &TraceRow,
+    rows: &[TraceRow<'_>],
     recorded_at: &str,
-) -> Result<bool, sqlx::Error> {
-    let (key, trace) = (&answered.key, &answered.trace);
-    let finish_reason = trace.finish_reason.name();
-    let inserted = sqlx::query!(
-        "INSERT INTO traces
-             (id, prompt_id, sample, teacher, parameters, text, reasoning, choice_log_probabilities,
-              finish_reason, prompt_tokens, completion_tokens, mean_log_probability, recorded_at, retracted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-         ON CONFLICT (id) DO NOTHING",
-        row.id,
-        key.prompt_id,
-        key.sample,
-        key.teacher,
-        row.parameters,
-        trace.text,
-        trace.reasoning,
-        row.choices,
-        finish_reason,
-        trace.prompt_tokens,
-        trace.completion_tokens,
-        row.mean,
-        recorded_at,
-        trace.retracted,
-    )
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    if inserted == 1 && !trace.tokens.is_empty() {
+) -> Result<(), sqlx::Error> {
+    for piece in bulk::pieces(rows) {
+        let mut statement = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO traces
+                 (id, prompt_id, sample, teacher, parameters, text, reasoning, choice_log_probabilities,
+                  finish_reason, prompt_tokens, completion_tokens, mean_log_probability, recorded_at, retracted) ",
+        );
+        statement.push_values(piece, |mut columns, row| {
+            let (key, trace) = (&row.answered.key, &row.answered.trace);
+            columns
+                .push_bind(row.id.clone())
+                .push_bind(key.prompt_id.clone())
+                .push_bind(key.sample)
+                .push_bind(key.teacher.clone())
+                .push_bind(row.parameters.clone())
+                .push_bind(trace.text.clone())
+                .push_bind(trace.reasoning.clone())
+                .push_bind(row.choices.clone())
+                .push_bind(trace.finish_reason.name())
+                .push_bind(trace.prompt_tokens)
+                .push_bind(trace.completion_tokens)
+                .push_bind(row.mean)
+                .push_bind(recorded_at.to_owned())
+                .push_bind(trace.retracted.clone());
+        });
+        statement.build().execute(&mut *connection).await?;
+    }
+    for row in rows {
+        let trace = &row.answered.trace;
+        if trace.tokens.is_empty() {
+            continue;
+        }
         let encoded = codec::encode(&trace.tokens);
         let vocabulary =
             (!trace.vocabulary.is_empty()).then(|| codec::encode_vocabulary(&trace.vocabulary));
@@ -188,10 +211,10 @@ pub(super) async fn insert_trace(
             encoded,
             vocabulary,
         )
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
     }
-    Ok(inserted == 1)
+    Ok(())
 }
 
 /// The receipts of answers with these trace ids, all with one statement; see [`attempts::insert_all`].

@@ -31,7 +31,7 @@ pub use import::{
 pub use prompt::{Message, Prompt, PromptBody};
 pub use reading::{TraceDetail, TraceFilter, TraceRecord, TraceSummary, VerdictFilter};
 pub use run::{Run, RunStatus};
-pub use sampling::{Reasoning, SamplingParameters, TraceKey};
+pub use sampling::{Reasoning, SamplingParameters, TraceIds, TraceKey};
 
 /// The time now, as RFC 3339 in UTC: what [`Attempt::started_at`] and the other times of a store hold.
 pub fn now() -> String {

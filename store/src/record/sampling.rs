@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::identity::{content_id, decimal};
+use crate::identity::{canonical_json, decimal, sha256_hex, write_string};
 
 /// Everything beside the prompt that decides what a teacher answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,12 +130,39 @@ pub struct TraceKey {
 impl TraceKey {
     /// The trace's id: hex SHA-256 over every field. Equal keys have equal ids for ever.
     pub fn id(&self) -> String {
-        content_id(&json!({
-            "limbeck": "trace/1",
-            "prompt": self.prompt_id,
-            "sample": self.sample,
-            "teacher": self.teacher,
-            "parameters": self.parameters.canonical(),
-        }))
+        TraceIds::new(&self.teacher, &self.parameters).of(&self.prompt_id, self.sample)
+    }
+}
+
+/// The ids of many answers of one teacher that is asked in one way: what they share is written once.
+#[derive(Debug, Clone)]
+pub struct TraceIds {
+    /// The canonical JSON of a key, up to the prompt's id.
+    head: String,
+    /// The same from behind the sample's number.
+    tail: String,
+}
+
+impl TraceIds {
+    /// Those of the teacher with this identity, see [`TraceKey`].
+    pub fn new(teacher: &str, parameters: &SamplingParameters) -> Self {
+        let parameters = canonical_json(&parameters.canonical());
+        let teacher = canonical_json(&Value::from(teacher));
+        Self {
+            head: format!(r#"{{"limbeck":"trace/1","parameters":{parameters},"prompt":"#),
+            tail: format!(r#","teacher":{teacher}}}"#),
+        }
+    }
+
+    /// The id of one; see [`TraceKey::id`].
+    pub fn of(&self, prompt_id: &str, sample: u32) -> String {
+        let mut json =
+            String::with_capacity(self.head.len() + prompt_id.len() + self.tail.len() + 32);
+        json.push_str(&self.head);
+        write_string(prompt_id, &mut json);
+        json.push_str(r#","sample":"#);
+        json.push_str(&sample.to_string());
+        json.push_str(&self.tail);
+        sha256_hex(json.as_bytes())
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use limbeck_store::{FinishReason, Prompt, SamplingParameters, Store, StoreError, TraceKey};
+use limbeck_store::{
+    FinishReason, Prompt, SamplingParameters, Store, StoreError, TraceIds, TraceKey,
+};
 
 use super::HarvestPlan;
 use crate::{Ask, AskError};
@@ -47,6 +49,7 @@ impl Pending {
             questions: Vec::new(),
         };
         let mut chunk = Vec::with_capacity(CHUNK);
+        let ids = plan.trace_ids(teacher);
         let repeats = plan.prompts.repeats();
         for index in 0..plan.prompts.len() {
             if repeats.contains(&index) {
@@ -60,11 +63,11 @@ impl Pending {
                     larger: false,
                 });
                 if chunk.len() == CHUNK {
-                    pending.sort(store, teacher, plan, &mut chunk).await?;
+                    pending.sort(store, &ids, plan, &mut chunk).await?;
                 }
             }
         }
-        pending.sort(store, teacher, plan, &mut chunk).await?;
+        pending.sort(store, &ids, plan, &mut chunk).await?;
         Ok(pending)
     }
 
@@ -72,43 +75,63 @@ impl Pending {
     async fn sort(
         &mut self,
         store: &Store,
-        teacher: &str,
+        ids: &QuestionIds<'_>,
         plan: &HarvestPlan,
         chunk: &mut Vec<Question>,
     ) -> Result<(), StoreError> {
-        let keys = |questions: &[Question]| -> Vec<TraceKey> {
-            let key = |&question: &Question| plan.trace_key(question, teacher);
-            questions.iter().map(key).collect()
-        };
-        let first = keys(chunk);
+        let first = ids.of_all(chunk);
         let answered = store.finish_reasons(&first).await?;
         let mut unanswered = Vec::new();
-        for (question, key) in chunk.drain(..).zip(&first) {
-            match answered.get(&key.id()) {
-                None => unanswered.push(question),
+        for (question, id) in chunk.drain(..).zip(first) {
+            match answered.get(&id) {
+                None => unanswered.push((question, id)),
                 Some(FinishReason::Length) if plan.larger_limit().is_some() => {
-                    unanswered.push(Question {
+                    let question = Question {
                         larger: true,
                         ..question
-                    });
+                    };
+                    unanswered.push((question, ids.of(question)));
                 }
                 Some(_) => self.reused += 1,
             }
         }
-        let rest = keys(&unanswered);
+        let (questions, rest): (Vec<Question>, Vec<String>) = unanswered.into_iter().unzip();
         let larger = store.answered(&rest).await?;
         let failed = store.last_failures(&rest).await?;
-        for (question, key) in unanswered.into_iter().zip(&rest) {
-            let id = key.id();
-            if larger.contains(&id) {
+        for (question, id) in questions.into_iter().zip(&rest) {
+            if larger.contains(id) {
                 self.reused += 1;
-            } else if plan.asks_again(&failed, &id) {
+            } else if plan.asks_again(&failed, id) {
                 self.questions.push(question);
             } else {
                 self.left_out += 1;
             }
         }
         Ok(())
+    }
+}
+
+/// What the answers of one teacher to the questions of a plan are kept under.
+pub(crate) struct QuestionIds<'a> {
+    plan: &'a HarvestPlan,
+    usual: TraceIds,
+    larger: TraceIds,
+}
+
+impl QuestionIds<'_> {
+    pub(crate) fn of(&self, question: Question) -> String {
+        let ids = if question.larger {
+            &self.larger
+        } else {
+            &self.usual
+        };
+        let prompt = self.plan.prompts.get(question.index as usize);
+        ids.of(&prompt, question.sample)
+    }
+
+    pub(crate) fn of_all(&self, questions: &[Question]) -> Vec<String> {
+        let ids = questions.iter().map(|&question| self.of(question));
+        ids.collect()
     }
 }
 
@@ -132,9 +155,23 @@ impl HarvestPlan {
         }
     }
 
+    /// The ids of the answers that `teacher` (a key of its identity) gives.
+    pub(crate) fn trace_ids(&self, teacher: &str) -> QuestionIds<'_> {
+        let ids = |larger| TraceIds::new(teacher, &self.parameters_with(larger));
+        QuestionIds {
+            plan: self,
+            usual: ids(false),
+            larger: ids(true),
+        }
+    }
+
     fn parameters_of(&self, question: Question) -> SamplingParameters {
+        self.parameters_with(question.larger)
+    }
+
+    fn parameters_with(&self, larger: bool) -> SamplingParameters {
         let mut parameters = self.parameters.clone();
-        if let (true, Some(larger)) = (question.larger, self.larger_limit()) {
+        if let (true, Some(larger)) = (larger, self.larger_limit()) {
             parameters.max_tokens = larger;
         }
         parameters

@@ -43,62 +43,51 @@ pub(super) async fn traces(
     connection: &mut SqliteConnection,
     ids: &str,
 ) -> Result<HashMap<String, TraceParts>, sqlx::Error> {
+    // One row for each: every row is a walk from the database's own thread.
     let rows = sqlx::query(
-        "SELECT traces.* FROM json_each(?1) AS wanted JOIN traces ON traces.id = wanted.value",
-    )
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut parts: HashMap<String, TraceParts> = HashMap::with_capacity(rows.len());
-    let (payload, rest) = (
-        Columns::of(&rows, |name| PAYLOAD.contains(&name)),
-        Columns::of(&rows, |name| name != "number" && !PAYLOAD.contains(&name)),
-    );
-    for row in &rows {
-        let part = parts.entry(row.try_get("id")?).or_default();
-        part.number = Some(row.try_get("number")?);
-        part.content.push_str("{\"trace\":");
-        payload.write(row, &mut part.content)?;
-        part.origin.push_str("{\"trace\":");
-        rest.write(row, &mut part.origin)?;
-    }
-    let rows = sqlx::query(
-        "SELECT receipts.* FROM json_each(?1) AS wanted
-         JOIN receipts ON receipts.trace_id = wanted.value",
-    )
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
-    let (payload, rest) = (
-        Columns::of(&rows, |name| PAYLOAD_DIGESTS.contains(&name)),
-        Columns::of(&rows, |name| !PAYLOAD_DIGESTS.contains(&name)),
-    );
-    for row in &rows {
-        let Some(part) = parts.get_mut(row.try_get::<&str, _>("trace_id")?) else {
-            continue;
-        };
-        part.content.push_str(",\"receipt\":");
-        payload.write(row, &mut part.content)?;
-        part.origin.push_str(",\"receipt\":");
-        rest.write(row, &mut part.origin)?;
-    }
-    let rows = sqlx::query(
-        "SELECT tokens.* FROM json_each(?1) AS wanted
-         JOIN token_log_probabilities AS tokens ON tokens.trace_id = wanted.value",
+        r#"SELECT traces.*, NULL AS "receipt:", receipts.*, NULL AS "tokens:", tokens.*
+           FROM json_each(?1) AS wanted
+           JOIN traces ON traces.id = wanted.value
+           LEFT JOIN receipts ON receipts.trace_id = traces.id
+           LEFT JOIN token_log_probabilities AS tokens ON tokens.trace_id = traces.id"#,
     )
     .bind(ids)
     .fetch_all(connection)
     .await?;
     let all = Columns::of(&rows, |_| true);
+    let (trace, rest) = all.cut_at("receipt:");
+    let (receipt, tokens) = rest.cut_at("tokens:");
+    let is_payload = |name: &str| PAYLOAD.contains(&name);
+    let is_digest = |name: &str| PAYLOAD_DIGESTS.contains(&name);
+    let said = trace.only(is_payload);
+    let told = trace.only(|name| name != "number" && !is_payload(name));
+    let (digests, other) = (
+        receipt.only(is_digest),
+        receipt.only(|name| !is_digest(name)),
+    );
+    let mut parts = HashMap::with_capacity(rows.len());
     for row in &rows {
-        if let Some(part) = parts.get_mut(row.try_get::<&str, _>("trace_id")?) {
-            part.content.push_str(",\"tokens\":");
-            all.write(row, &mut part.content)?;
+        let mut part = TraceParts {
+            number: Some(row.try_get("number")?),
+            ..TraceParts::default()
+        };
+        part.content.push_str("{\"trace\":");
+        said.write(row, &mut part.content)?;
+        part.origin.push_str("{\"trace\":");
+        told.write(row, &mut part.origin)?;
+        if receipt.has("trace_id", row)? {
+            part.content.push_str(",\"receipt\":");
+            digests.write(row, &mut part.content)?;
+            part.origin.push_str(",\"receipt\":");
+            other.write(row, &mut part.origin)?;
         }
-    }
-    for part in parts.values_mut() {
+        if tokens.has("trace_id", row)? {
+            part.content.push_str(",\"tokens\":");
+            tokens.write(row, &mut part.content)?;
+        }
         part.content.push('}');
         part.origin.push('}');
+        parts.insert(row.try_get("id")?, part);
     }
     Ok(parts)
 }
@@ -286,6 +275,34 @@ impl Columns {
             .collect();
         columns.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         Self(columns)
+    }
+
+    /// Those before and behind the column with this name, which marks where one table ends and the next begins.
+    fn cut_at(&self, name: &str) -> (Self, Self) {
+        let found = self.0.iter().find(|(_, column)| column == name);
+        let cut = found.map_or(usize::MAX, |(ordinal, _)| *ordinal);
+        let side = |is_there: &dyn Fn(usize) -> bool| {
+            let columns = self.0.iter().filter(|(ordinal, _)| is_there(*ordinal));
+            Self(columns.cloned().collect())
+        };
+        (
+            side(&|ordinal| ordinal < cut),
+            side(&|ordinal| ordinal > cut),
+        )
+    }
+
+    /// Those that `keep` wants.
+    fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let columns = self.0.iter().filter(|(_, name)| keep(name));
+        Self(columns.cloned().collect())
+    }
+
+    /// Whether `row` has something in the column with this name.
+    fn has(&self, name: &str, row: &SqliteRow) -> Result<bool, sqlx::Error> {
+        match self.0.iter().find(|(_, column)| column == name) {
+            Some((ordinal, _)) => Ok(!row.try_get_raw(*ordinal)?.is_null()),
+            None => Ok(false),
+        }
     }
 
     fn text(&self, row: &SqliteRow) -> Result<String, sqlx::Error> {

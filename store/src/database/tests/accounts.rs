@@ -119,12 +119,15 @@ async fn failures_are_listed_once_by_their_last_attempt_until_they_are_answered(
 
     let mut answered = answer(&prompts[2], 0);
     answered.key.teacher = TEACHER.to_owned();
-    let keys = [1, 2, 3].map(|number| TraceKey {
-        prompt_id: prompt(number).id,
-        ..answered.key.clone()
+    let ids = [1, 2, 3].map(|number| {
+        let key = TraceKey {
+            prompt_id: prompt(number).id,
+            ..answered.key.clone()
+        };
+        key.id()
     });
-    let kinds = store.last_failures(&keys).await.unwrap();
-    assert_eq!(kinds[&keys[0].id()], "overloaded");
+    let kinds = store.last_failures(&ids).await.unwrap();
+    assert_eq!(kinds[&ids[0]], "overloaded");
     assert_eq!(kinds.len(), 3);
     store.record(std::slice::from_ref(&answered)).await.unwrap();
     let left = store.failures(&FailureFilter::default()).await.unwrap();

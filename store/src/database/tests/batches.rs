@@ -101,9 +101,9 @@ async fn a_batch_goes_from_state_to_state_and_tells_what_is_open() {
     let tried = store.attempts(&answers[1].key.id()).await.unwrap();
     assert_eq!(tried.len(), 1, "a failure is kept once");
     assert_eq!(store.reserved_in_batches(&teacher).await.unwrap(), 10);
-    let keys: Vec<_> = answers.iter().map(|answer| answer.key.clone()).collect();
-    let outcomes = store.batch_outcomes(&keys).await.unwrap();
-    let outcome = |index: usize| outcomes[&keys[index].id()];
+    let ids = ids(&answers);
+    let outcomes = store.batch_outcomes(&ids).await.unwrap();
+    let outcome = |index: usize| outcomes[&ids[index]];
     assert_eq!(outcome(0), Some(BatchOutcome::Answered));
     assert_eq!(outcome(1), Some(BatchOutcome::Failed));
     assert_eq!(outcome(2), Some(BatchOutcome::Unanswered));
@@ -125,16 +125,16 @@ async fn what_became_of_a_request_is_told_by_its_last_batch() {
     let (store, answers) = asked(&folder.path, 2).await;
     let first = store.begin_batch(&batch("m1", &answers)).await.unwrap();
     store.end_batch(first, 0).await.unwrap();
-    let keys = [answers[0].key.clone(), answers[1].key.clone()];
-    let outcomes = store.batch_outcomes(&keys).await.unwrap();
-    assert_eq!(outcomes[&keys[0].id()], Some(BatchOutcome::Unanswered));
+    let ids = ids(&answers[..2]);
+    let outcomes = store.batch_outcomes(&ids).await.unwrap();
+    assert_eq!(outcomes[&ids[0]], Some(BatchOutcome::Unanswered));
     store
         .begin_batch(&batch("m2", &answers[..1]))
         .await
         .unwrap();
-    let outcomes = store.batch_outcomes(&keys).await.unwrap();
-    assert_eq!(outcomes[&keys[0].id()], None);
-    assert_eq!(outcomes[&keys[1].id()], Some(BatchOutcome::Unanswered));
+    let outcomes = store.batch_outcomes(&ids).await.unwrap();
+    assert_eq!(outcomes[&ids[0]], None);
+    assert_eq!(outcomes[&ids[1]], Some(BatchOutcome::Unanswered));
     assert_eq!(store.batches().await.unwrap().len(), 2);
 }
 

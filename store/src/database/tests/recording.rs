@@ -96,9 +96,9 @@ async fn traces_come_in_the_order_asked_in_any_number() {
     wanted.insert(1, "no such id".to_owned());
     assert_eq!(store.traces(&wanted).await.unwrap().len(), found.len());
 
-    let mut keys: Vec<_> = answers.iter().map(|a| a.key.clone()).collect();
-    keys.extend((1..=count).map(|n| answer(&prompt(n), 1).key));
-    let answered = store.answered(&keys).await.unwrap();
+    let mut asked = ids(&answers);
+    asked.extend((1..=count).map(|n| answer(&prompt(n), 1).key.id()));
+    let answered = store.answered(&asked).await.unwrap();
     assert_eq!(answered, ids(&answers).into_iter().collect());
 }
 

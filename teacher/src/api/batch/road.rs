@@ -179,20 +179,19 @@ impl<'a> Road<'a> {
         }
         let mut left_out = pending.left_out;
         let mut queue = VecDeque::new();
+        let ids = self.plan.trace_ids(&teacher);
         for questions in pending.questions.chunks(1000) {
-            let key = |question: &Question| self.plan.trace_key(*question, &teacher);
-            let keys: Vec<_> = questions.iter().map(key).collect();
-            let outcomes = self.store.batch_outcomes(&keys).await?;
-            let failed = self.store.last_failures(&keys).await?;
-            for (question, key) in questions.iter().zip(&keys) {
-                let id = key.id();
+            let ids = ids.of_all(questions);
+            let outcomes = self.store.batch_outcomes(&ids).await?;
+            let failed = self.store.last_failures(&ids).await?;
+            for (question, id) in questions.iter().zip(&ids) {
                 let asked_again = || {
-                    let kind = failed.get(&id);
+                    let kind = failed.get(id);
                     kind.is_some_and(|kind| self.plan.retry_failed.contains(kind))
                 };
-                match outcomes.get(&id) {
+                match outcomes.get(id) {
                     Some(None) => {}
-                    _ if self.submitted.contains(&id) => {}
+                    _ if self.submitted.contains(id) => {}
                     Some(Some(BatchOutcome::Failed)) if !asked_again() => left_out += 1,
                     _ => queue.push_back(*question),
                 }

@@ -1,0 +1,32 @@
+//! Many rows with few statements: each is a walk to the database's own thread and back, which at thousands of rows a
+//! second costs more than what it does there.
+
+/// How many rows a statement may have, the most first. Few, so that `SQLite` keeps each of them prepared.
+const LENGTHS: [usize; 4] = [64, 16, 4, 1];
+
+/// Cuts `rows` into pieces that have a statement of their length, in their order.
+pub(super) fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = LENGTHS.into_iter().find(|length| *length <= rows.len())?;
+        let (piece, rest) = rows.split_at(length);
+        rows = rest;
+        Some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces;
+
+    #[test]
+    fn the_pieces_are_the_rows_in_their_order() {
+        for count in [0, 1, 3, 4, 63, 64, 65, 214] {
+            let rows: Vec<usize> = (0..count).collect();
+            let pieces: Vec<&[usize]> = pieces(&rows).collect();
+            assert_eq!(pieces.concat(), rows);
+            let lengths = |length| pieces.iter().filter(|piece| piece.len() == length).count();
+            assert_eq!(lengths(64), count / 64);
+            assert!(pieces.len() <= count / 64 + 9, "{count}");
+        }
+    }
+}
