@@ -171,7 +171,7 @@ fn prompts_that_are_all_filtered_away_are_an_error_that_says_where_to_look() {
     let project = Project::choices(6);
     project.edit(
         "license = \"cc0-1.0\", exclude",
-        "where = \"text == 'nothing'\", exclude",
+        "license = \"own\", where = \"text == 'nothing'\", exclude",
     );
     project
         .stage("run")

@@ -9,6 +9,7 @@
 //! - `audit`: its exit codes; `audit_forms`: JSON, SARIF and `JUnit`; `audit_policy`: what a recipe says about findings,
 //!   and what training and export refuse; `audit_rights`: terms and licences of what a store holds;
 //!   `audit_model`: one model, and what its export says of itself; `audit_provenance`: a work folder tampered with in every way that it has a code for
+//! - `licences`: licences that nobody knows
 //! - `signatures`: what persons sign of a recipe, and whose signatures count
 //! - `verify`: an export held to what it carries, whole and tampered with; `export_documents`: what these documents say
 //! - `declared`: a recipe that is denied until a person declares something, all the way to its model
@@ -54,6 +55,7 @@ mod imported;
 mod interrupt;
 mod kill;
 mod ledger;
+mod licences;
 mod progress;
 mod prompts;
 mod redact;

@@ -390,3 +390,109 @@ fn who_has_only_the_folder_can_check_what_persons_signed() {
     verify(&project, &[other.trim()]).exits(1).prints([&wrong]);
     verify(&project, &["anybody"]).fails_saying(["`anybody` is no public key of a reviewer"]);
 }
+
+/// A run that goes by a word of each kind: a clarification, a record of terms, an exception and a waiver.
+fn by_every_kind_of_word() -> Project {
+    let project = Project::choices(12);
+    let prompts = fs::read_to_string(project.path().join("prompts.jsonl")).unwrap();
+    let secret = json!({"text": "my key is AKIAIOSFODNN7EXAMPLE"});
+    project.file("prompts.jsonl", &format!("{prompts}{secret}\n"));
+    let text = "MIT, says the one who made it.\n";
+    fs::create_dir(project.path().join("texts")).unwrap();
+    project.file("texts/tiny-license.txt", text);
+    let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
+    let words = format!(
+        r#"[[clarification]]
+of = "tiny"
+license = "MIT"
+text = "texts/tiny-license.txt"
+sha256 = "{digest}"
+
+[[terms]]
+kind = "route"
+id = "acme-api"
+title = "Acme"
+providers = ["acme"]
+plan = "api"
+class = "any"
+effective = "2026-01-01"
+basis = "secondary"
+summary = "Acme lets models learn."
+
+[[audit.rule]]
+code = "privacy::secret-by-prefix"
+level = "warn"
+reason = "the example of a handbook"
+
+[[waiver]]
+code = "licences::student-license-unknown"
+reviewer = "R. Viewer"
+reason = "counsel writes the licence"
+expires = "9999-01-01"
+
+[harvest]
+"#
+    );
+    project.edit(
+        "student_license = \"apache-2.0\"",
+        "student_license = \"acme-1.0\"",
+    );
+    project.edit("[harvest]\n", &words).sign();
+    project
+}
+
+/// The predicate of the verdict that an export carries.
+fn verdict(project: &Project) -> Value {
+    let envelope = fs::read_to_string(project.work("export/verdict.intoto.json")).unwrap();
+    let envelope: Value = serde_json::from_str(&envelope).unwrap();
+    let payload = envelope["payload"].as_str().unwrap();
+    let payload = base64::prelude::BASE64_STANDARD.decode(payload).unwrap();
+    let statement: Value = serde_json::from_slice(&payload).unwrap();
+    statement["predicate"].clone()
+}
+
+#[test]
+fn every_kind_of_word_goes_with_the_export_and_is_checked_without_the_recipe() {
+    let project = by_every_kind_of_word();
+    project.stage("run").arg("--no-gates").run().succeeds();
+    let verdict = verdict(&project);
+    let clarification = &verdict["clarifications"][0];
+    assert_eq!(clarification["text"], "tiny-license.txt");
+    assert_eq!(clarification["signed_for"]["model"], "tiny-teacher.gguf");
+    assert_eq!(verdict["records"][0]["id"], "acme-api");
+    let folder = project.path().display().to_string();
+    assert!(!verdict.to_string().contains(&folder), "{verdict:#}");
+
+    // Another machine, which has the folder and nothing else.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let export = fs::canonicalize(project.work("export")).unwrap();
+    fs::rename(export, elsewhere.path().join("model")).unwrap();
+    let verify = |keys: &[&str]| {
+        let mut verify = Limbeck::new(elsewhere.path()).args(["verify", "model"]);
+        for key in keys {
+            verify = verify.args(["--reviewer-key", key]);
+        }
+        verify.run()
+    };
+    let what = [
+        "the clarification that `tiny` is under `MIT`",
+        "the record of terms `acme-api`",
+        "the exception for `privacy::secret-by-prefix`",
+        "the waiver of `licences::student-license-unknown` by `R. Viewer`",
+    ];
+    let new = project
+        .limbeck()
+        .args(["keys", "new", "--reviewer", REVIEWER]);
+    let new = new.env("LIMBECK_CONFIG_DIR", project.path().join("other"));
+    let (key, other) = (project.reviewer(), new.run().succeeds().stdout);
+    let (unasked, trusted) = (verify(&[]).succeeds(), verify(&[&key]).succeeds());
+    let untrusted = verify(&[other.trim()]).exits(1);
+    for what in what {
+        let open = format!("open        {what} is as it was signed with `R._Viewer+");
+        assert!(unasked.stdout.contains(&open), "{}", unasked.stdout);
+        let right = format!("right       {what} is signed with a key that you trust");
+        assert!(trusted.stdout.contains(&right), "{}", trusted.stdout);
+        let wrong = format!("wrong       `verdict.intoto.json`: {what} is signed with `R._Viewer+");
+        assert!(untrusted.stdout.contains(&wrong), "{}", untrusted.stdout);
+    }
+}

@@ -37,6 +37,7 @@ mod database;
 mod error;
 pub mod identity;
 pub mod ledger;
+mod nearest;
 mod normalise;
 pub mod record;
 pub mod redact;
@@ -53,6 +54,7 @@ pub use database::{
     Spent, Store,
 };
 pub use error::StoreError;
+pub use nearest::nearest;
 pub use normalise::normalise;
 pub use record::{
     Answered, Attempt, AttemptStatus, Batch, BatchOutcome, BatchRequest, BatchResults, BatchState,

@@ -52,6 +52,7 @@ impl Project {
             recipe: "tiny".to_owned(),
             uses: BTreeSet::from([Use::Train, Use::ReleaseModel]),
             student_license: Some("apache-2.0".to_owned()),
+            student_license_sha256: None,
             commercial: None,
         };
         let signature = sign(&said, &purpose, &key);

@@ -118,12 +118,12 @@ fn rights(facts: &Facts) -> String {
         );
     }
     let clarified = facts.clarified();
-    if !facts.declarations.is_empty() || !clarified.is_empty() {
+    if !facts.words.declarations.is_empty() || !clarified.is_empty() {
         text.push_str("\nWhat persons declare:\n\n");
     }
     for Carried {
         said: declaration, ..
-    } in &facts.declarations
+    } in &facts.words.declarations
     {
         let says: Vec<&str> = declaration.says.iter().map(|says| says.name()).collect();
         let _ = writeln!(

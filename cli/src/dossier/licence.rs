@@ -8,10 +8,12 @@ use spdx::identifiers::LICENSES;
 
 use super::Facts;
 
-/// The text of `LICENSE` for a licence: that of the SPDX list, or where to look for it. Nothing is made up.
-pub fn license_text(license: &str) -> String {
-    match spdx_text(license) {
-        Some((_, text)) => format!("{}\n", text.trim_end()),
+/// The text of `LICENSE` for a licence: the `own` one of the recipe, that of the SPDX list, or where to look for it.
+/// Nothing is made up.
+pub fn license_text(license: &str, own: Option<&str>) -> String {
+    let listed = || spdx_text(license).map(|(_, text)| text);
+    match own.or_else(listed) {
+        Some(text) => format!("{}\n", text.trim_end()),
         None => format!(
             "This model is under `{license}`.\n\nThe text of that licence is not in the SPDX license list, from which \
              Limbeck takes texts. Whoever gives the model to others puts the text here.\n"
@@ -131,11 +133,13 @@ mod tests {
     #[test]
     fn a_licence_has_the_text_of_the_list_or_says_that_it_has_none() {
         for name in ["apache-2.0", "Apache-2.0"] {
-            let text = license_text(name);
+            let text = license_text(name, None);
             assert!(text.contains("Version 2.0, January 2004"), "{text}");
             assert!(text.ends_with('\n'));
         }
-        let unknown = license_text("LicenseRef-own");
+        let own = license_text("LicenseRef-own", Some("You may run it.\n\n"));
+        assert_eq!(own, "You may run it.\n");
+        let unknown = license_text("LicenseRef-own", None);
         assert!(
             unknown.contains("`LicenseRef-own`") && unknown.contains("not in the SPDX"),
             "{unknown}"

@@ -19,9 +19,11 @@ use limbeck_store::attestation::FileDigest;
 use limbeck_store::audit::{LicenseText, Licensed, Waiver};
 use limbeck_store::ledger::SecretKey;
 use limbeck_store::review::Carried;
-use limbeck_store::terms::{Declaration, Intent, Use};
+use limbeck_store::terms::{Intent, Use};
 use limbeck_student::export::CardScore;
 use serde_json::Value;
+
+use crate::rights::CarriedWords;
 
 pub use card::sections;
 pub use licence::{license_text, notice};
@@ -53,10 +55,12 @@ pub struct Facts {
     pub weights_sha256: Vec<Option<String>>,
     /// Where the prompts came from.
     pub prompts: Vec<Licensed>,
+    /// The text of its own licence, where the recipe names one.
+    pub license_text: Option<String>,
     /// Licence texts that lie beside models.
     pub texts: Vec<LicenseText>,
-    /// What persons declare and have signed.
-    pub declarations: Vec<Carried<Declaration>>,
+    /// What persons say of rights and have signed.
+    pub words: CarriedWords,
     /// By which training and export went on although something was denied.
     pub waivers: Vec<Carried<Waiver>>,
     /// The id of the dataset, and how many rows it has.
@@ -140,12 +144,12 @@ impl Facts {
             (BOM, bom::bom(self, weights)?),
             (TRAINING_DATA, training_data::summary(self)),
         ];
-        documents.extend(
-            self.intent
-                .student_license
-                .as_deref()
-                .map(|license| ("LICENSE", license_text(license))),
-        );
+        documents.extend(self.intent.student_license.as_deref().map(|license| {
+            (
+                "LICENSE",
+                license_text(license, self.license_text.as_deref()),
+            )
+        }));
         documents.extend(notice(self).map(|text| ("NOTICE", text)));
         if let Some(key) = key {
             documents.extend(statements::statements(self, weights, key)?);

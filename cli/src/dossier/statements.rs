@@ -142,7 +142,10 @@ fn verdict(facts: &Facts) -> Value {
         "areas": Area::ALL.map(area),
         "notEvaluated": rights.open().iter().map(open).collect::<Vec<_>>(),
         "findings": rights.findings().map(finding).collect::<Vec<_>>(),
-        "declarations": facts.declarations,
+        "declarations": facts.words.declarations,
+        "clarifications": facts.words.clarifications,
+        "records": facts.words.records,
+        "exceptions": facts.words.exceptions,
         "waivers": facts.waivers,
     })
 }

@@ -6,11 +6,12 @@
 use std::ops::Range;
 use std::path::Path;
 
+use limbeck_store::nearest;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Document;
-use super::diagnostic::{Diagnostic, nearest};
+use super::diagnostic::Diagnostic;
 
 /// A mistake at a key.
 #[derive(Clone, Debug, PartialEq, Eq)]

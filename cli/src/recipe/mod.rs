@@ -30,7 +30,6 @@ use serde::{Deserialize, Serialize};
 
 pub use asking::{Asking, Phrasing};
 pub use audit::AuditSection;
-pub use diagnostic::nearest;
 pub use error::RecipeError;
 pub use harvest::HarvestSection;
 pub use import::ImportSection;
@@ -99,12 +98,25 @@ pub struct IntentSection {
     /// What is done with the answers.
     #[serde(default, rename = "use")]
     pub uses: Vec<Use>,
-    /// The licence that the student gets, as an SPDX identifier in lower case.
+    /// The licence that the student gets: an SPDX identifier or expression, or `LicenseRef-…` with a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub student_license: Option<String>,
+    /// The text of that licence, where it is on no list or is to be given as one has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub student_license_text: Option<LicenseTextSection>,
     /// Whether the student is used commercially.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commercial: Option<bool>,
+}
+
+/// `student_license_text`: a licence text that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LicenseTextSection {
+    /// A path, or a source that is in the cache.
+    pub source: String,
+    /// Of the text, in hex.
+    pub sha256: String,
 }
 
 impl Recipe {

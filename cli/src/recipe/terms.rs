@@ -3,19 +3,13 @@
 use std::collections::BTreeSet;
 
 use limbeck_store::audit::Clarification;
-use limbeck_store::review::Purpose;
+use limbeck_store::identity::{canonical_json, sha256_hex};
+use limbeck_store::review::{ClarifiedThing, Purpose};
 use limbeck_store::terms::{Declaration, Intent, Registry, TermsError, TermsRecord, Use};
-use serde::Serialize;
+use serde_json::json;
 
 use super::Recipe;
-
-/// What a clarification is about, beside what it says itself.
-#[derive(Debug, Serialize)]
-pub struct Clarified<'a> {
-    recipe: &'a str,
-    model: Option<&'a str>,
-    sha256: Option<&'a str>,
-}
+use crate::sources::shown;
 
 impl Recipe {
     /// The records that Limbeck comes with, and those of every `[[terms]]`, signed or not.
@@ -93,18 +87,33 @@ impl Recipe {
                 own
             },
             student_license: intent.student_license,
+            student_license_sha256: self
+                .intent()
+                .student_license_text
+                .as_ref()
+                .map(|text| text.sha256.to_ascii_lowercase()),
             commercial: intent.commercial,
         }
     }
 
-    /// What a clarification has to be signed for: the very thing that it is about.
-    pub fn clarified<'a>(&'a self, clarification: &Clarification) -> Clarified<'a> {
+    /// A clarification as it is signed, and what it has to be signed for: the very thing that it is about. Neither tells
+    /// where files lie on this machine.
+    pub fn clarified(&self, clarification: &Clarification) -> (Clarification, ClarifiedThing) {
         let teacher = self.teacher(&clarification.of).ok();
-        Clarified {
-            recipe: self.name(),
-            model: teacher.map(|teacher| teacher.model.as_str()),
-            sha256: teacher.and_then(|teacher| teacher.sha256.as_deref()),
-        }
+        let model = teacher.map(|teacher| teacher.model.as_str());
+        let written = canonical_json(&json!([clarification.of, clarification.text, model]));
+        let thing = ClarifiedThing {
+            recipe: self.name().to_owned(),
+            model: model.map(shown),
+            sha256: teacher.and_then(|teacher| teacher.sha256.clone()),
+            written_sha256: sha256_hex(written.as_bytes()),
+        };
+        let signed = Clarification {
+            of: shown(&clarification.of),
+            text: shown(&clarification.text),
+            ..clarification.clone()
+        };
+        (signed, thing)
     }
 
     /// `[intent]` as the records of terms look at it. `derives_from` are the families whose weights the student takes.

@@ -12,10 +12,9 @@ mod terms;
 use std::collections::HashSet;
 use std::path::Path;
 
-use limbeck_store::Check;
 use limbeck_store::review::Signature;
+use limbeck_store::{Check, nearest};
 
-use super::diagnostic::nearest;
 use super::harvest::{HarvestSection, MAIN_PHRASING, SamplingSection};
 use super::locate::Problem;
 use super::source_table::SourceTable;
@@ -43,6 +42,7 @@ pub(super) fn problems(document: &Document, folder: Option<&Path>) -> Vec<Proble
         problems: Vec::new(),
     };
     checker.file_name("recipe.name", &document.recipe.name);
+    checker.intent(&document.intent);
     checker.terms(&document.terms);
     checker.declarations(&document.declaration);
     checker.clarifications(document);

@@ -1,8 +1,6 @@
 //! What a recipe is going to use, or a store holds, as the audits of terms and of licences look at it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 
 use jiff::civil::Date;
 use limbeck_model::ModelFiles;
@@ -10,18 +8,18 @@ use limbeck_store::audit::{Finding, LicenseTags, LicenseText, Licensed};
 use limbeck_store::terms::{Collected, Origin};
 use limbeck_store::{Clarified, ClarifiedAnswers, Store};
 
-use super::Reviewed;
+use super::{Reviewed, texts};
 use crate::progress::Progress;
 use crate::progress::adapters::FetchBar;
 use crate::recipe::{Init, Recipe, SourceTable, TeacherSection};
-use crate::sources::{Cache, Source};
+use crate::sources::{Cache, Fetched, Source};
 
 /// The route of answers of a model in the process itself.
 const IN_PROCESS: &str = "in-process";
-/// Names of files that hold licence texts beside a model.
-const LICENSE_FILES: [&str; 4] = ["LICENSE", "LICENSE.txt", "LICENSE.md", "COPYING"];
-/// A licence text is not longer than this; what is, is not read.
-const MOST_TEXT: u64 = 1 << 20;
+/// Who says what licence a model has, in the words of findings.
+const RECIPE: &str = "the recipe";
+const OWN_FILE: &str = "the model's own file";
+const PAGE: &str = "`README.md` beside it";
 
 /// Everything that bears on the student.
 #[derive(Default)]
@@ -34,11 +32,13 @@ pub struct Materials {
     pub prompts: Vec<Licensed>,
     /// Licence texts beside models.
     pub texts: Vec<LicenseText>,
+    /// The text of the student's own licence, where the recipe names one and it is the one that was meant.
+    pub student_text: Option<LicenseText>,
     /// Licences of models that recipe and model file both tell.
     pub tags: Vec<LicenseTags>,
     /// The families whose weights it takes.
     pub families: BTreeSet<String>,
-    /// What is wrong with clarifications of the recipe.
+    /// What is wrong with texts by which the recipe says what a licence is.
     pub findings: Vec<Finding>,
     /// Local teachers that are not on this machine and say no licence.
     pub unseen: Vec<String>,
@@ -64,6 +64,7 @@ impl Looking<'_> {
         let (recipe, today) = (self.recipe, self.today);
         let mut materials = Materials::default();
         let clarified = self.clarified(&mut materials).await;
+        self.student_text(&mut materials).await;
         let licenses = self
             .models(&mut materials, &BTreeMap::new(), &clarified)
             .await;
@@ -141,6 +142,8 @@ impl Looking<'_> {
         let known = receipts.filter(|origin| origin.route == IN_PROCESS);
         let known = known.filter_map(|origin| Some((origin.model, origin.license?)));
         let clarified = self.clarified(&mut materials).await;
+        self.student_text(&mut materials).await;
+        self.say_undeclared(&mut materials.prompts);
         self.models(&mut materials, &known.collect(), &clarified)
             .await;
         clarify(&mut materials.prompts, &clarified);
@@ -186,14 +189,7 @@ impl Looking<'_> {
     async fn clarified(&self, materials: &mut Materials) -> BTreeMap<String, Clarified> {
         let mut clarified = BTreeMap::new();
         for clarification in &self.reviewed.clarifications {
-            let text = match Source::parse(&clarification.text) {
-                Ok(source) => {
-                    let bar = FetchBar::new(&self.progress);
-                    let folder = self.recipe.folder();
-                    self.cache.fetch(&source, None, folder, &bar).await.ok()
-                }
-                Err(_) => None,
-            };
+            let text = self.file(&clarification.text).await;
             let found = text.map(|text| text.sha256);
             if clarification.holds(found.as_deref()) {
                 clarified.insert(clarification.of.clone(), clarification.clarified());
@@ -203,6 +199,47 @@ impl Looking<'_> {
                 .extend(clarification.finding(found.as_deref()));
         }
         clarified
+    }
+
+    /// The file of a source, if it is on this machine.
+    async fn file(&self, source: &str) -> Option<Fetched> {
+        let source = Source::parse(source).ok()?;
+        let bar = FetchBar::new(&self.progress);
+        let folder = self.recipe.folder();
+        self.cache.fetch(&source, None, folder, &bar).await.ok()
+    }
+
+    /// Reads the text of the student's own licence, which counts while it is the one that the recipe means.
+    async fn student_text(&self, materials: &mut Materials) {
+        let intent = self.recipe.intent();
+        let Some(meant) = &intent.student_license_text else {
+            return;
+        };
+        let file = self.file(&meant.source).await;
+        match texts::own_text(
+            self.recipe.name(),
+            intent.student_license.as_deref(),
+            meant,
+            file,
+        ) {
+            Ok(text) => materials.student_text = Some(text),
+            Err(finding) => materials.findings.push(finding),
+        }
+    }
+
+    /// Prompts that were kept before the recipe said their licence are under the one that it says now. What was said of
+    /// others stays: that it was wrong is for a clarification to say.
+    fn say_undeclared(&self, prompts: &mut [Licensed]) {
+        let harvest = self.recipe.harvest().ok();
+        let Some(table) = harvest.and_then(|harvest| harvest.prompts.as_ref()) else {
+            return;
+        };
+        let undeclared = prompts
+            .iter_mut()
+            .filter(|prompts| prompts.license.is_none() && prompts.name == table.source());
+        for prompts in undeclared {
+            prompts.license = table.license().map(str::to_owned);
+        }
     }
 
     /// The licences of all teachers by their names, with what the student takes of them. Of models that are not on
@@ -284,15 +321,32 @@ impl Looking<'_> {
         if let (Some(declared), Some(own)) = (&teacher.license, &own) {
             materials.tags.push(LicenseTags {
                 model: teacher.model.clone(),
-                declared: declared.clone(),
-                own: own.clone(),
+                declared: (RECIPE, declared.clone()),
+                own: (OWN_FILE, own.clone()),
             });
         }
+        let by = if teacher.license.is_some() {
+            RECIPE
+        } else {
+            OWN_FILE
+        };
         let license = teacher.license.clone().or(own);
-        if let Some(path) = &path {
-            let beside = texts_beside(path, &teacher.name, license.as_deref());
-            materials.texts.extend(beside);
+        let Some(path) = &path else {
+            return license;
+        };
+        let page = texts::page_tag(path);
+        if let (Some(license), Some(page)) = (&license, &page) {
+            materials.tags.push(LicenseTags {
+                model: teacher.model.clone(),
+                declared: (by, license.clone()),
+                own: (PAGE, page.clone()),
+            });
         }
+        // What only the page says is no licence: it is asked for. That the text is another is told all the same.
+        let tag = license.as_ref().or(page.as_ref()).map(String::as_str);
+        materials
+            .texts
+            .extend(texts::beside(path, &teacher.name, tag));
         license
     }
 }
@@ -330,25 +384,4 @@ fn origin(teacher: &TeacherSection, license: Option<String>, today: Date) -> Ori
         answers: 0,
         recorded: None,
     }
-}
-
-fn texts_beside(model: &Path, teacher: &str, tag: Option<&str>) -> Vec<LicenseText> {
-    let folder = if model.is_dir() {
-        Some(model)
-    } else {
-        model.parent()
-    };
-    let files = LICENSE_FILES.iter().filter_map(|name| {
-        let path = folder?.join(name);
-        let is_short =
-            fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= MOST_TEXT);
-        let text = is_short.then(|| fs::read_to_string(&path).ok())??;
-        Some(LicenseText {
-            file: path.display().to_string(),
-            text,
-            beside: format!("model of `{teacher}`"),
-            tag: tag.map(str::to_owned),
-        })
-    });
-    files.collect()
 }

@@ -2,6 +2,7 @@
 
 mod materials;
 mod reviewed;
+mod texts;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use crate::sources::Cache;
 
 use materials::Looking;
 pub use materials::Materials;
-pub use reviewed::Reviewed;
+pub use reviewed::{CarriedWords, Reviewed};
 
 /// With which key something is signed, as an addition to the name of the person.
 pub fn signed_with(signature: Option<&Signature>) -> String {
@@ -138,6 +139,7 @@ impl<'a> Rights<'a> {
             weights: &self.materials.weights,
             prompts: &self.materials.prompts,
             texts: &self.materials.texts,
+            student_text: self.materials.student_text.as_ref(),
             tags: &self.materials.tags,
             today: self.today,
         }

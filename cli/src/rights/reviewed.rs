@@ -4,10 +4,23 @@ use jiff::civil::Date;
 use limbeck_store::audit::{
     Area, AuditPolicy, Clarification, Code, Finding, Rule, Waiver, of_signature,
 };
-use limbeck_store::review::{Purpose, Reviewers};
-use limbeck_store::terms::{Declaration, Registry, TermsError, Use};
+use limbeck_store::review::{Carried, ClarifiedThing, Purpose, Reviewers};
+use limbeck_store::terms::{Declaration, Registry, TermsError, TermsRecord, Use};
 
 use crate::recipe::Recipe;
+
+/// What persons have signed, as what was made by it carries it on.
+#[derive(Debug, Clone, Default)]
+pub struct CarriedWords {
+    /// What they answer for.
+    pub declarations: Vec<Carried<Declaration>>,
+    /// What licences things really have.
+    pub clarifications: Vec<Carried<Clarification, ClarifiedThing>>,
+    /// Records of terms, which are signed for any recipe.
+    pub records: Vec<TermsRecord>,
+    /// Exceptions for what is denied.
+    pub exceptions: Vec<Carried<Rule>>,
+}
 
 /// What counts of what a recipe says. What is not signed is told in findings and counts for nothing.
 #[derive(Debug)]
@@ -22,6 +35,8 @@ pub struct Reviewed {
     pub clarifications: Vec<Clarification>,
     rules: Vec<Rule>,
     waivers: Vec<Waiver>,
+    /// All of that but waivers as it was signed, for those who have not the recipe.
+    pub carried: CarriedWords,
     /// What is wrong with signatures, of all areas.
     pub findings: Vec<Finding>,
 }
@@ -36,6 +51,7 @@ impl Reviewed {
             clarifications: Vec::new(),
             rules: Vec::new(),
             waivers: Vec::new(),
+            carried: CarriedWords::default(),
             findings: Vec::new(),
         };
         let file = recipe.path().display().to_string();
@@ -48,6 +64,7 @@ impl Reviewed {
             let via = format!("[[terms]] `{}`", record.id);
             if !reviewed.tell(told, &via) {
                 reviewed.registry.add(&file, record.clone())?;
+                reviewed.carried.records.push(record.clone());
             }
         }
         for declaration in recipe.declarations() {
@@ -56,10 +73,13 @@ impl Reviewed {
             let told = of_signature(Area::Terms, "declaration", &format!("the {via}"), &signed);
             if !reviewed.tell([told], &via) {
                 reviewed.declarations.push(declaration.clone());
+                let carried = Carried::new(declaration.clone(), &reviewed.purpose);
+                reviewed.carried.declarations.push(carried);
             }
         }
         for clarification in recipe.clarifications() {
-            let signed = reviewers.look_at(clarification, &recipe.clarified(clarification));
+            let (said, thing) = recipe.clarified(clarification);
+            let signed = reviewers.look_at(&said, &thing);
             let via = format!("clarification of `{}`", clarification.of);
             let told = of_signature(
                 Area::Licences,
@@ -69,6 +89,10 @@ impl Reviewed {
             );
             if !reviewed.tell([told], &via) {
                 reviewed.clarifications.push(clarification.clone());
+                reviewed
+                    .carried
+                    .clarifications
+                    .push(Carried::new(said, &thing));
             }
         }
         reviewed.exceptions(recipe, reviewers);
@@ -89,6 +113,10 @@ impl Reviewed {
                 .and_then(|area| of_signature(area, "exception", &what, &signed));
             if !self.tell([told], &via) {
                 self.rules.push(rule.clone());
+                if needs_a_word {
+                    let carried = Carried::new(rule.clone(), &self.purpose);
+                    self.carried.exceptions.push(carried);
+                }
             }
         }
         for waiver in recipe.waivers() {

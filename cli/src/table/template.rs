@@ -327,7 +327,7 @@ fn require(used: &BTreeSet<String>, known: &[String]) -> Result<(), TemplateErro
     let Some(column) = used.iter().find(|column| !known.contains(column)) else {
         return Ok(());
     };
-    let suggestion = crate::recipe::nearest(column, known.iter().map(String::as_str));
+    let suggestion = limbeck_store::nearest(column, known.iter().map(String::as_str));
     let listed: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
     Err(TemplateError::MissingColumn {
         column: column.clone(),

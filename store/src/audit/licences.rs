@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Area, Finding, Level, LicenseTags, LicenseText, Licensed, RightsInput};
 use crate::terms::{
     Collected, Decision, DutyKind, OwedDuty, Rules, TermsRecord, Through, Verdict, decide,
-    flow_down, is_own, license_names,
+    flow_down, is_listed, is_own, license_names, names_own_text,
 };
 
 /// Everything in which the student's licence, its name and what goes with it fall short of what is required.
@@ -48,16 +48,65 @@ fn student(input: &RightsInput<'_>) -> Vec<Finding> {
             )
             .help("say `student_license` in `[intent]`"),
         ],
-        Some(license) if !input.registry.knows_license(license) => vec![
-            found(
-                "student-license-unknown",
-                Level::Warning,
-                format!("there is no record of the student's licence `{license}`"),
-            )
-            .help("whether it leaves room for what has to go on with the student is for a person to say"),
-        ],
-        _ => Vec::new(),
+        None => Vec::new(),
+        Some(license) => {
+            let mut findings: Vec<Finding> = names_without_record(input, license)
+                .iter()
+                .filter_map(|name| own_license(input, name))
+                .map(|finding| finding.via(about.clone()))
+                .collect();
+            findings.extend(input.student_text.and_then(|text| other_text(input, text)));
+            findings
+        }
     }
+}
+
+/// The names of a licence, or of those that an expression names, that no record is about.
+fn names_without_record(input: &RightsInput<'_>, license: &str) -> Vec<String> {
+    let registry = input.registry;
+    if registry.knows_license(license) {
+        return Vec::new();
+    }
+    let names = license_names(license).into_iter();
+    names.filter(|name| !registry.knows_license(name)).collect()
+}
+
+/// What there is to tell of a licence of the student's that no record is about.
+fn own_license(input: &RightsInput<'_>, name: &str) -> Option<Finding> {
+    let found = |code: &str, level: Level, message: String| {
+        Finding::new(Area::Licences, code, level, message)
+    };
+    if is_listed(name) {
+        let message = format!(
+            "no record says what the student's licence `{name}`, which SPDX lists, leaves room for"
+        );
+        return Some(found("student-license-unrecorded", Level::Warning, message).help(
+            "whether it leaves room for what has to go on with the student is for a person to say",
+        ));
+    }
+    let is_own = names_own_text(name);
+    if is_own && input.student_text.is_some() {
+        return None;
+    }
+    let message = format!(
+        "nobody knows the student's licence `{name}`: no record is about it, SPDX does not list it, and the recipe names no text of it"
+    );
+    let text =
+        "`student_license_text = { source = \"…\", sha256 = \"…\" }` in `[intent]` names its text";
+    let help = if is_own {
+        text.to_owned()
+    } else {
+        let near = input.registry.nearest_license(name);
+        let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+        format!("{near}a licence of your own is called `LicenseRef-…`, and {text}")
+    };
+    Some(found("student-license-unknown", Level::Deny, message).help(help))
+}
+
+/// A text of the student's licence that is known as that of another.
+fn other_text(input: &RightsInput<'_>, text: &LicenseText) -> Option<Finding> {
+    let known = input.registry.license_of_text(&text.text);
+    known.and_then(|_| disagreement(input, text))
 }
 
 /// Each record that reaches the student, with what it came in with.
@@ -121,24 +170,19 @@ fn licenses_of<'a>(
     through: Through,
 ) -> (Vec<&'a TermsRecord>, Vec<Finding>) {
     let name = &licensed.name;
-    // Prompts are mostly the user's own; weights never are.
-    let level = match through {
-        Through::Prompts => Level::Warning,
-        Through::Answers | Through::Weights => Level::Deny,
-    };
     let way = through.name();
     let found = |code: &str, message: String| {
-        Finding::new(Area::Licences, code, level, message)
+        Finding::new(Area::Licences, code, Level::Deny, message)
             .via(format!("student `{}`", input.student))
             .via(format!("{way} of `{name}`"))
     };
     let Some(license) = &licensed.license else {
         let message = format!("the licence of the {way} of `{name}` is not declared");
-        let finding = found("undeclared", message);
-        return (
-            Vec::new(),
-            vec![finding.help("say `license` in the recipe")],
-        );
+        let help = match through {
+            Through::Prompts => "say `license` in the recipe; texts of your own are `own`",
+            Through::Answers | Through::Weights => "say `license` in the recipe",
+        };
+        return (Vec::new(), vec![found("undeclared", message).help(help)]);
     };
     let rules = Rules {
         registry: input.registry,
@@ -150,7 +194,11 @@ fn licenses_of<'a>(
     let unknown = licensing.missing.iter().map(|license| {
         let message =
             format!("there is no record of the licence `{license}` of the {way} of `{name}`");
-        found("unknown", message).help("add the record with a `[[terms]]` of the recipe")
+        let near = input.registry.nearest_license(license);
+        let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+        found("unknown", message).help(format!(
+            "{near}add the record with a `[[terms]]` of the recipe, or say in a signed `[[clarification]]` what licence it really is"
+        ))
     });
     let unknown = unknown.collect();
     (licensing.records, unknown)
@@ -264,12 +312,12 @@ fn naming(input: &RightsInput<'_>, duties: &BTreeSet<OwedDuty>) -> Vec<Finding> 
     wrong.collect()
 }
 
-/// A recipe that says another licence than the model's own file. Tags are often wrong, so this may be on purpose.
+/// Recipe, model file and hub's page that say different licences. Tags are often wrong, so this may be on purpose.
 fn said_twice(input: &RightsInput<'_>, tags: &LicenseTags) -> Option<Finding> {
     let LicenseTags {
         model,
-        declared,
-        own,
+        declared: (by, declared),
+        own: (beside, own),
     } = tags;
     let id = |name: &str| {
         let record = input.registry.license(name, Collected::On(input.today));
@@ -278,8 +326,7 @@ fn said_twice(input: &RightsInput<'_>, tags: &LicenseTags) -> Option<Finding> {
     if id(declared) == id(own) {
         return None;
     }
-    let message =
-        format!("the recipe says `{declared}` of `{model}`, and the model's own file says `{own}`");
+    let message = format!("{by} says `{declared}` of `{model}`, and {beside} says `{own}`");
     Some(
         Finding::new(Area::Licences, "tags-disagree", Level::Warning, message)
             .via(format!("student `{}`", input.student))

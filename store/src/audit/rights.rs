@@ -24,6 +24,8 @@ pub struct RightsInput<'a> {
     pub prompts: &'a [Licensed],
     /// Licence texts that lie beside models and data.
     pub texts: &'a [LicenseText],
+    /// The text of the student's own licence, where the recipe names one and it is the one that was meant.
+    pub student_text: Option<&'a LicenseText>,
     /// What recipe and model files say of one licence.
     pub tags: &'a [LicenseTags],
     /// The day of the audit.
@@ -74,8 +76,8 @@ pub struct LicenseText {
 pub struct LicenseTags {
     /// What it is the licence of.
     pub model: String,
-    /// As the recipe says it, which counts.
-    pub declared: String,
-    /// As the model's own file says it.
-    pub own: String,
+    /// Who says the one that counts, in words, and what it is.
+    pub declared: (&'static str, String),
+    /// Who says another, in words, and what it is.
+    pub own: (&'static str, String),
 }

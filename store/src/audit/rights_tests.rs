@@ -19,6 +19,7 @@ struct Case {
     weights: Vec<Licensed>,
     prompts: Vec<Licensed>,
     texts: Vec<LicenseText>,
+    student_text: Option<LicenseText>,
 }
 
 impl Case {
@@ -39,6 +40,7 @@ impl Case {
             weights: Vec::new(),
             prompts: Vec::new(),
             texts: Vec::new(),
+            student_text: None,
         }
     }
 
@@ -52,6 +54,7 @@ impl Case {
             weights: &self.weights,
             prompts: &self.prompts,
             texts: &self.texts,
+            student_text: self.student_text.as_ref(),
             tags: &[],
             today: TODAY,
         }
@@ -257,10 +260,7 @@ fn of_a_licence_expression_the_intent_chooses_and_both_sides_of_and_bind() {
     case.prompts[0].license = Some("MIT AND Zlib".to_owned());
     assert_eq!(
         case.licences(),
-        [
-            "warning licences::text-unknown",
-            "warning licences::unknown"
-        ]
+        ["deny licences::unknown", "warning licences::text-unknown"]
     );
 }
 
@@ -312,8 +312,8 @@ fn weights_need_a_licence_and_prompts_are_asked_for_theirs() {
         case.licences(),
         [
             "deny licences::undeclared",
-            "deny licences::unknown",
-            "warning licences::undeclared"
+            "deny licences::undeclared",
+            "deny licences::unknown"
         ]
     );
     case.weights.clear();
@@ -328,11 +328,49 @@ fn the_students_own_licence_is_said_and_known() {
     let mut case = Case::new();
     case.intent.student_license = None;
     assert_eq!(case.licences(), ["deny licences::student-unlicensed"]);
-    case.intent.student_license = Some("my-own-1.0".to_owned());
-    assert_eq!(
-        case.licences(),
-        ["warning licences::student-license-unknown"]
-    );
+    let unknown = "deny licences::student-license-unknown";
+    for (license, found) in [
+        ("whatever-1.0", unknown),
+        ("NOASSERTION", unknown),
+        ("", unknown),
+        ("MIT OR whatever-1.0", unknown),
+        ("LicenseRef-acme", unknown),
+        ("Zlib", "warning licences::student-license-unrecorded"),
+    ] {
+        case.intent.student_license = Some(license.to_owned());
+        assert_eq!(case.licences(), [found], "{license}");
+        case.intent.uses = BTreeSet::from([Use::Train]);
+        assert_eq!(case.licences(), [found], "{license}, kept at home");
+        case.intent.uses.insert(Use::ReleaseModel);
+    }
+    case.intent.student_license = Some("apach-2.0".to_owned());
+    let found = licences(&case.input());
+    let help = found[0].help.as_deref().unwrap();
+    assert!(help.contains("did you mean `Apache-2.0`?"), "{help}");
+}
+
+#[test]
+fn a_licence_of_ones_own_is_known_by_its_text() {
+    let mut case = Case::new();
+    case.intent.student_license = Some("LicenseRef-acme".to_owned());
+    let text = |text: &str| LicenseText {
+        file: "acme.txt".to_owned(),
+        text: text.to_owned(),
+        beside: "student `tiny`".to_owned(),
+        tag: Some("LicenseRef-acme".to_owned()),
+    };
+    case.student_text = Some(text("You may run it."));
+    assert_eq!(case.licences(), [""; 0]);
+    // The text of a licence that is known is not one's own.
+    case.student_text = Some(text(include_str!("../../../LICENSE-MIT")));
+    assert_eq!(case.licences(), ["deny licences::tag-disagrees"]);
+    // A text makes no name of one that is none, and takes nothing from what has to go on with the student.
+    case.student_text = Some(text("You may run it."));
+    case.intent.student_license = Some("acme".to_owned());
+    assert_eq!(case.licences(), ["deny licences::student-license-unknown"]);
+    case.intent.student_license = Some("LicenseRef-acme".to_owned());
+    case.origins = vec![origin("local", "gemma-3-1b", Some("gemma"))];
+    assert_eq!(case.licences(), ["deny licences::flow-down"]);
 }
 
 #[test]

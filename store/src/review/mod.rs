@@ -13,4 +13,6 @@ mod tests;
 
 pub use carried::Carried;
 pub use reviewers::{Reviewers, Signed};
-pub use signature::{Purpose, Signable, Signature, SignatureError, key_name, sign, signed_text};
+pub use signature::{
+    ClarifiedThing, Purpose, Signable, Signature, SignatureError, key_name, sign, signed_text,
+};

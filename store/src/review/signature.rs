@@ -91,8 +91,28 @@ pub struct Purpose {
     pub uses: BTreeSet<Use>,
     /// The licence of the student.
     pub student_license: Option<String>,
+    /// The SHA-256 of that licence's text, where the recipe names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub student_license_sha256: Option<String>,
     /// Whether it is used commercially.
     pub commercial: Option<bool>,
+}
+
+/// What a clarification is signed for: the very thing that it is about.
+///
+/// Of paths on the signer's machine it has the names of the files alone, as the clarification itself has where it is
+/// signed, so that both can go on with a model; `written_sha256` holds them to the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClarifiedThing {
+    /// The name of the recipe.
+    pub recipe: String,
+    /// The model, where it is about a teacher.
+    pub model: Option<String>,
+    /// The SHA-256 of its file, where the recipe says it.
+    pub sha256: Option<String>,
+    /// The SHA-256 of what it is about, of its text and of the model as the recipe writes them, a canonical JSON list.
+    pub written_sha256: String,
 }
 
 /// The text that is signed: `said` without its signature, and what it is signed for.

@@ -16,6 +16,7 @@ fn purpose() -> Purpose {
         recipe: "tiny".to_owned(),
         uses: BTreeSet::from([Use::Train, Use::ReleaseModel]),
         student_license: Some("apache-2.0".to_owned()),
+        student_license_sha256: None,
         commercial: None,
     }
 }
@@ -104,6 +105,10 @@ fn nothing_of_what_was_signed_can_be_changed() {
         },
         Purpose {
             student_license: None,
+            ..purpose()
+        },
+        Purpose {
+            student_license_sha256: Some("ab".repeat(32)),
             ..purpose()
         },
         Purpose {

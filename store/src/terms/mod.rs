@@ -16,6 +16,7 @@ mod embedded;
 mod error;
 mod expression;
 mod intent;
+mod listed;
 mod origin;
 mod record;
 mod registry;
@@ -29,6 +30,7 @@ pub use duty::{Duty, DutyKind};
 pub use error::TermsError;
 pub use expression::{Licensing, license_names};
 pub use intent::{Intent, Through, Use};
+pub use listed::{is_listed, names_own_text};
 pub use origin::{Collected, Origin, Ruling};
 pub(crate) use origin::{Rules, is_own};
 pub use record::{

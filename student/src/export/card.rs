@@ -133,12 +133,20 @@ fn front_matter(license: Option<&str>, facts: &CardFacts, exported: &[Exported])
     let is_safetensors = |file: &Exported| file.format == ExportFormat::Safetensors;
     let mut yaml = String::from("---\n");
     // JSON strings are YAML strings, whatever is in them. Writing to a `String` cannot fail.
-    if let Some(license) = license {
-        let _ = writeln!(
-            yaml,
-            "license: {}",
-            serde_json::Value::from(license.to_lowercase())
-        );
+    match license {
+        // Hubs know what is on their list, and are told of anything else in this way.
+        Some(license) if license.starts_with("LicenseRef-") => {
+            let name = serde_json::Value::from(license);
+            let _ = writeln!(
+                yaml,
+                "license: other\nlicense_name: {name}\nlicense_link: LICENSE"
+            );
+        }
+        Some(license) => {
+            let license = serde_json::Value::from(license.to_lowercase());
+            let _ = writeln!(yaml, "license: {license}");
+        }
+        None => {}
     }
     for (key, ids) in [
         ("base_model", &facts.base_models),

@@ -6,11 +6,12 @@ use anyhow::{Context, bail};
 use limbeck_store::Store;
 use limbeck_store::audit::{Area, Lineage};
 use limbeck_store::identity::sha256_hex;
+use limbeck_store::nearest;
 
 use crate::auditing::digests;
 use crate::pipeline::kept_recipe::RECIPE_COPY;
 use crate::printer::{WithHint, sanitize_line};
-use crate::recipe::{Recipe, nearest};
+use crate::recipe::Recipe;
 
 const STORE: &str = "limbeck.db";
 

@@ -74,14 +74,8 @@ pub(super) fn wanted(
             "the clarification that `{}` is under `{}`, by the text `{}`",
             clarification.of, clarification.license, clarification.text
         );
-        let about = recipe.clarified(clarification);
-        signing.want(
-            (&["clarification"], index),
-            what,
-            clarification,
-            &about,
-            None,
-        );
+        let (signed, thing) = recipe.clarified(clarification);
+        signing.want((&["clarification"], index), what, &signed, &thing, None);
     }
     for (index, rule) in recipe.rules().iter().enumerate() {
         // A rule that only warns or denies takes nobody's word; one that was signed is held to it.

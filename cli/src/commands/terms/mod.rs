@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
+use limbeck_store::nearest;
 use limbeck_store::terms::{Kind, Registry, TermsRecord};
 use serde_json::json;
 
@@ -17,7 +18,7 @@ pub use add::AddArgs;
 use crate::args::GlobalArgs;
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, WithHint};
-use crate::recipe::{Recipe, nearest};
+use crate::recipe::Recipe;
 
 /// Said wherever terms are.
 pub(crate) const NOTICE: &str =

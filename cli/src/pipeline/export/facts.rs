@@ -5,7 +5,6 @@ use limbeck_store::RunStatus;
 use limbeck_store::audit::Waiver;
 use limbeck_store::identity::sha256_hex;
 use limbeck_store::review::Carried;
-use limbeck_store::terms::Declaration;
 use limbeck_student::export::CardScore;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,7 +13,6 @@ use super::From;
 use crate::dossier::{Facts, LedgerState, Training, judge, ways};
 use crate::pipeline::guard::Audited;
 use crate::pipeline::{Finished, Pipeline, train};
-use crate::rights::Reviewed;
 use crate::sources::shown;
 
 impl Pipeline {
@@ -73,8 +71,9 @@ impl Pipeline {
             weights_sha256: self.digests_of_weights().await?,
             weights: found.weights,
             prompts: found.prompts,
+            license_text: found.student_text.map(|text| text.text),
             texts: found.texts,
-            declarations: carried(&reviewed),
+            words: reviewed.carried.clone(),
             dataset: (curated.outcome.dataset.clone(), curated.outcome.rows),
             ledger: self.ledger_at(trained.dir.hash()).await?,
             training: self.training(trained).await?,
@@ -131,14 +130,6 @@ impl Pipeline {
             }),
         })
     }
-}
-
-/// What persons declare, with what it was signed for.
-fn carried(reviewed: &Reviewed) -> Vec<Carried<Declaration>> {
-    let declarations = reviewed.declarations.iter().cloned();
-    declarations
-        .map(|declaration| Carried::new(declaration, &reviewed.purpose))
-        .collect()
 }
 
 /// A section with its numbers as they were written: on its way through a JSON value 0.1 would become the nearest number

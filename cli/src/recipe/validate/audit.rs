@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use limbeck_store::audit::{CODES, Code, Rule, Waiver};
+use limbeck_store::nearest;
 
 use super::Checker;
 use crate::recipe::AuditSection;
-use crate::recipe::diagnostic::nearest;
 
 impl Checker<'_> {
     pub(super) fn audit(&mut self, audit: &AuditSection) {

@@ -1,12 +1,11 @@
 //! `[[teacher]]`: what each kind of teacher takes, and whether what is asked of it can be asked.
 
-use limbeck_store::{Prompt, PromptBody, SamplingParameters};
+use limbeck_store::{Prompt, PromptBody, SamplingParameters, nearest};
 use limbeck_teacher::wire::{self, Preset, WireRequest};
 use limbeck_teacher::{Ask, LimitError};
 
 use super::Checker;
 use crate::recipe::TeacherSection;
-use crate::recipe::diagnostic::nearest;
 use crate::recipe::harvest::{Form, HarvestSection};
 use crate::recipe::teacher::{LOCAL, LimitsSection};
 

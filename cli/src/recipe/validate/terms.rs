@@ -1,11 +1,35 @@
-//! `[[terms]]` and `[[declaration]]`.
+//! `[intent]`, `[[terms]]`, `[[clarification]]` and `[[declaration]]`.
 
 use limbeck_store::terms::{Declaration, Registry, TermsRecord};
 
 use super::{Checker, nearest};
-use crate::recipe::Document;
+use crate::recipe::{Document, IntentSection};
 
 impl Checker<'_> {
+    /// Whether the licence is known is for the audit to say: records and the recipe's own texts decide.
+    pub(super) fn intent(&mut self, intent: &IntentSection) {
+        let license = intent.student_license.as_deref();
+        if license.is_some_and(|license| license.trim().is_empty()) {
+            self.wrong_with_help(
+                "intent.student_license",
+                "the student's licence is empty",
+                "leave it out where there is none yet",
+            );
+        }
+        let Some(text) = &intent.student_license_text else {
+            return;
+        };
+        if license.is_none() {
+            self.wrong_with_help(
+                "intent.student_license_text",
+                "the text of a licence that is not named",
+                "say `student_license`; a licence that is on no list is called `LicenseRef-…`",
+            );
+        }
+        self.source("intent.student_license_text.source", &text.source);
+        self.sha256("intent.student_license_text.sha256", Some(&text.sha256));
+    }
+
     pub(super) fn terms(&mut self, terms: &[TermsRecord]) {
         let mut registry = match Registry::embedded() {
             Ok(registry) => registry,
