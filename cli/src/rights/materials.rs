@@ -223,7 +223,7 @@ impl Looking<'_> {
             file,
         ) {
             Ok(text) => materials.student_text = Some(text),
-            Err(finding) => materials.findings.push(finding),
+            Err(finding) => materials.findings.push(*finding),
         }
     }
 

@@ -41,18 +41,17 @@ pub(super) fn own_text(
     license: Option<&str>,
     meant: &LicenseTextSection,
     file: Option<Fetched>,
-) -> Result<LicenseText, Finding> {
+) -> Result<LicenseText, Box<Finding>> {
     let source = shown(&meant.source);
     let stale = |message: String, help: String| {
-        Err(Finding::new(
+        let finding = Finding::new(
             Area::Licences,
             "student-license-stale",
             Level::Deny,
             message,
-        )
-        .via("[intent]")
-        .via(format!("text `{source}`"))
-        .help(help))
+        );
+        let finding = finding.via("[intent]").via(format!("text `{source}`"));
+        Err(Box::new(finding.help(help)))
     };
     let Some(file) = file else {
         return stale(
