@@ -1,5 +1,7 @@
 //! The audits of terms and of licences, each finding provoked and each near miss silent.
 
+mod table;
+
 use std::collections::BTreeSet;
 
 use jiff::civil::{Date, date};

@@ -70,7 +70,7 @@ mod tests {
         let near = |name: &str| registry.nearest_license(name);
         assert_eq!(near("apach-2.0").as_deref(), Some("Apache-2.0"));
         assert_eq!(near("zlibb").as_deref(), Some("Zlib"));
-        assert_eq!(near("llama-3.1").as_deref(), Some("llama3.1"));
+        assert_eq!(near("lama3.1").as_deref(), Some("llama3.1"));
         assert_eq!(near("%%%%%%%%%%%%"), None);
     }
 }

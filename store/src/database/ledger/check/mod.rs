@@ -3,6 +3,7 @@
 //! All reads are of one transaction, so a run that goes on meanwhile is no finding.
 
 mod added;
+mod clock;
 mod schema;
 mod subjects;
 mod tree;
@@ -186,20 +187,9 @@ impl Check<'_> {
             self.adopted += u64::from(leaf.record["adopted"] == true);
             let time: Option<jiff::Timestamp> = leaf.text_of("at").parse().ok();
             if let (Some(newest), Some(time)) = (self.newest_time, time)
-                && time < newest
+                && let Some(finding) = clock::went_back(&leaf.name(), time, newest)
             {
-                self.findings.add(
-                    Finding::new(
-                        Area::Integrity,
-                        "clock",
-                        Level::Warning,
-                        format!(
-                            "{} is of {time}, and one before it of {newest}: the clock went back",
-                            leaf.name()
-                        ),
-                    )
-                    .help("times in this store are no better than the clock was"),
-                );
+                self.findings.add(finding);
             }
             self.newest_time = self.newest_time.max(time);
         }
