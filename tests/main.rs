@@ -16,6 +16,7 @@
 //! - `terms`: what the records of terms say of a recipe
 //! - `import_export`: traces in and out by file; `imported`: recipes that learn from such a file
 //! - `redact`: personal data replaced before anything is asked or learned
+//! - `instruction_sets`: training and decoding on each path that the processor can take
 //! - `hostile`: text of a teacher that means harm
 //! - `service`, `service_faults`, `service_waits`, `service_kill`, `service_input`: a teacher over HTTP, by a server that
 //!   misbehaves; `service_pace`: five minutes by the clock
@@ -51,6 +52,7 @@ mod export_documents;
 mod hostile;
 mod import_export;
 mod imported;
+mod instruction_sets;
 #[cfg(unix)]
 mod interrupt;
 mod kill;

@@ -11,6 +11,7 @@ mod digests;
 mod dossier;
 mod exit_status;
 mod import;
+mod instruction_set;
 mod interrupt;
 mod pipeline;
 mod printer;
@@ -77,7 +78,14 @@ async fn program() -> ExitCode {
     );
     let printer = Printer::new(cli.global.quiet).with_json_messages(mode == ProgressMode::Json);
     let progress = Progress::new(mode, &printer);
-    let result = run(cli, &printer, &progress).await;
+    let result = match instruction_set::obey_environment() {
+        Ok(()) => run(cli, &printer, &progress).await,
+        Err(error) if matches!(cli.command, Command::Audit(_)) => {
+            printer.error(&error);
+            Ok(ExitStatus::NotEvaluated)
+        }
+        Err(error) => Err(error),
+    };
     printer.finish(result).into()
 }
 

@@ -36,6 +36,7 @@ pub use hugging_face::{
 };
 pub use kernels::allocator::FreedMemoryKept;
 pub use kernels::candle_threads::keep_candle_on_one_thread;
+pub use kernels::simd::{InstructionSetError, use_instruction_set};
 pub use model_files::ModelFiles;
 pub use precision::Precision;
 pub use tokenizer::{PreTokenizer, Tokenizer, TokenizerParts};

@@ -41,6 +41,7 @@ impl Limbeck {
             .env("LIMBECK_CACHE_DIR", folder.join("cache"))
             .env("LIMBECK_CONFIG_DIR", folder.join("config"));
         for variable in [
+            "LIMBECK_INSTRUCTION_SET",
             "LIMBECK_LEDGER_KEY",
             "LIMBECK_MODEL_KEY",
             "LIMBECK_REVIEWER_KEY",

@@ -5,107 +5,12 @@
     reason = "bodies must end up inside callers compiled for wider instructions"
 )]
 
-use std::sync::OnceLock;
+mod instruction_set;
 
-/// The widest f32 instructions that this build and this processor share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InstructionSet {
-    /// What every processor of the target has.
-    Portable,
-    /// 8 lanes with fused multiply-add and half floats.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// 16 lanes with fused multiply-add.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl InstructionSet {
-    /// What this processor has; detected once.
-    pub(crate) fn detect() -> Self {
-        static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
-        #[cfg(test)]
-        if let Some(instructions) = CHOSEN.get() {
-            return instructions;
-        }
-        *DETECTED.get_or_init(Self::probe)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn probe() -> Self {
-        let fused = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c");
-        let wide = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl");
-        match (fused, wide) {
-            (true, true) => Self::Avx512,
-            (true, false) => Self::Avx2,
-            (false, _) => Self::Portable,
-        }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn probe() -> Self {
-        Self::Portable
-    }
-
-    /// Everything that this processor can run, so that tests reach the paths meant for lesser ones too.
-    #[cfg(test)]
-    pub(crate) fn available() -> Vec<Self> {
-        match Self::detect() {
-            Self::Portable => vec![Self::Portable],
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => vec![Self::Portable, Self::Avx2],
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => vec![Self::Portable, Self::Avx2, Self::Avx512],
-        }
-    }
-
-    /// The name that reports show.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Portable if cfg!(target_arch = "aarch64") => "NEON",
-            Self::Portable => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => "AVX2",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => "AVX-512",
-        }
-    }
-}
-
+pub(crate) use instruction_set::{InstructionSet, has_bf16_dot_products};
+pub use instruction_set::{InstructionSetError, use_instruction_set};
 #[cfg(test)]
-thread_local! {
-    /// What a test has this thread believe.
-    static CHOSEN: std::cell::Cell<Option<InstructionSet>> = const { std::cell::Cell::new(None) };
-}
-
-/// Runs `test` on a few threads that believe the processor to have `instructions` and nothing beyond.
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-pub(crate) fn with_instructions<T: Send>(
-    instructions: InstructionSet,
-    test: impl FnOnce() -> T + Send,
-) -> T {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
-    let pool = pool.start_handler(move |_| CHOSEN.set(Some(instructions)));
-    pool.build().unwrap().install(test)
-}
-
-/// Whether the processor multiplies pairs of bfloat16 into f32 sums.
-pub(crate) fn has_bf16_dot_products() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        InstructionSet::detect() == InstructionSet::Avx512 && is_x86_feature_detected!("avx512bf16")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
-    }
-}
+pub(crate) use instruction_set::{on_every_path, with_instructions};
 
 /// A register of f32 lanes.
 ///

@@ -44,6 +44,7 @@ mod tests {
     #![expect(unsafe_code, reason = "the function is called after detection")]
 
     use super::*;
+    use crate::kernels::simd::InstructionSet;
 
     #[target_feature(enable = "avx512f")]
     fn transposed(words: &[[u32; 16]; 16]) -> [[u32; 16]; 16] {
@@ -56,7 +57,7 @@ mod tests {
 
     #[test]
     fn rows_become_columns() {
-        if !is_x86_feature_detected!("avx512f") {
+        if !InstructionSet::available().contains(&InstructionSet::Avx512) {
             return;
         }
         let words: [[u32; 16]; 16] =
