@@ -148,8 +148,11 @@ vectorised! {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::kernels::matrix::test_values;
+    use crate::kernels::simd::on_every_path;
 
     /// Attention of one query over the first `visible` positions, written out.
     fn reference(query: &[f32], keys: &[f32], values: &[f32], visible: usize) -> Vec<f32> {
@@ -172,50 +175,68 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn blocks_add_up_to_the_whole_softmax() {
-        for head_dim in [2, 6, 32, 64, 80] {
-            let (queries_count, positions) = (7, 150);
-            let queries: Vec<f32> = test_values(queries_count * head_dim, 1)
-                .iter()
-                .map(|x| x * 6.0)
-                .collect();
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Some queries end inside a block, some see nothing of the last ones.
+        #[test]
+        fn blocks_add_up_to_the_whole_softmax(
+            head_dim in prop_oneof![1..70_usize, Just(80)],
+            visible in prop::collection::vec(1..150_usize, 1..9),
+            seed: u64,
+        ) {
+            let positions = visible.iter().copied().max().unwrap_or(1);
+            let queries = test_values(visible.len() * head_dim, seed);
+            let queries: Vec<f32> = queries.iter().map(|x| x * 6.0).collect();
             let (keys, values) = (
-                test_values(positions * head_dim, 2),
-                test_values(positions * head_dim, 3),
+                test_values(positions * head_dim, seed ^ 1),
+                test_values(positions * head_dim, seed ^ 2),
             );
-            let width = padded_head(head_dim);
-            let mut gathered = vec![f32::NAN; queries_count * width];
-            let mut tile = QueryTile::new(queries.chunks(head_dim), head_dim, &mut gathered);
-            // Query i sees the first 20 + 21 i positions: some end inside a block, some see nothing of the last ones.
-            let visible: Vec<usize> = (0..queries_count).map(|i| 20 + 21 * i).collect();
-            for start in (0..positions).step_by(BLOCK) {
-                let (mut block_keys, mut block_values) = (
-                    vec![f32::NAN; head_dim * BLOCK],
-                    vec![f32::NAN; BLOCK * width],
-                );
-                for p in start..positions.min(start + BLOCK) {
-                    for i in 0..head_dim {
-                        block_keys[i * BLOCK + p - start] = keys[p * head_dim + i];
-                        block_values[(p - start) * width + i] = values[p * head_dim + i];
+            on_every_path(|instructions| {
+                let width = padded_head(head_dim);
+                let gathered = attended(head_dim, &visible, &queries, &keys, &values);
+                for (i, query) in queries.chunks(head_dim).enumerate() {
+                    let expected = reference(query, &keys, &values, visible[i]);
+                    for (got, expected) in gathered[i * width..].iter().zip(expected) {
+                        assert!(
+                            (got - expected).abs() < 1e-5,
+                            "{instructions:?}, query {i}: {got} instead of {expected}"
+                        );
                     }
                 }
-                let in_block: Vec<usize> = visible
-                    .iter()
-                    .map(|v| v.saturating_sub(start).min(BLOCK))
-                    .collect();
-                tile.absorb(0, &in_block, &block_keys, &block_values);
-            }
-            tile.finish();
-            for (i, query) in queries.chunks(head_dim).enumerate() {
-                let expected = reference(query, &keys, &values, visible[i]);
-                for (got, expected) in gathered[i * width..].iter().zip(expected) {
-                    assert!(
-                        (got - expected).abs() < 1e-5,
-                        "head_dim {head_dim}: {got} instead of {expected}"
-                    );
+            });
+        }
+    }
+
+    /// What a tile gathers that sees one block after the other.
+    fn attended(
+        head_dim: usize,
+        visible: &[usize],
+        queries: &[f32],
+        keys: &[f32],
+        values: &[f32],
+    ) -> Vec<f32> {
+        let (width, positions) = (padded_head(head_dim), keys.len() / head_dim);
+        let mut gathered = vec![f32::NAN; visible.len() * width];
+        let mut tile = QueryTile::new(queries.chunks(head_dim), head_dim, &mut gathered);
+        for start in (0..positions).step_by(BLOCK) {
+            let (mut block_keys, mut block_values) = (
+                vec![f32::NAN; head_dim * BLOCK],
+                vec![f32::NAN; BLOCK * width],
+            );
+            for p in start..positions.min(start + BLOCK) {
+                for i in 0..head_dim {
+                    block_keys[i * BLOCK + p - start] = keys[p * head_dim + i];
+                    block_values[(p - start) * width + i] = values[p * head_dim + i];
                 }
             }
+            let in_block: Vec<usize> = visible
+                .iter()
+                .map(|v| v.saturating_sub(start).min(BLOCK))
+                .collect();
+            tile.absorb(0, &in_block, &block_keys, &block_values);
         }
+        tile.finish();
+        gathered
     }
 }

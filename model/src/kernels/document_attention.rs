@@ -9,6 +9,8 @@
 
 mod backward;
 mod blocks;
+#[cfg(test)]
+mod tests;
 
 use rayon::prelude::*;
 

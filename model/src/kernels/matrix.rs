@@ -201,69 +201,73 @@ pub(crate) fn test_values(count: usize, seed: u64) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
 
-    #[test]
-    fn f32_products_equal_the_written_out_sum() {
-        for (rows, outputs, inputs) in [
-            (1, 1, 1),
-            (2, 32, 2),
-            (3, 33, 31),
-            (13, 31, 33),
-            (40, 96, 65),
-        ] {
+    use super::*;
+    use crate::kernels::simd::on_every_path;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn f32_products_equal_the_written_out_sum(
+            rows in 1..40_usize,
+            outputs in 1..100_usize,
+            inputs in 1..70_usize,
+            seed: u64,
+        ) {
             let (x, weights) = (
-                test_values(rows * inputs, 1),
-                test_values(outputs * inputs, 2),
+                test_values(rows * inputs, seed),
+                test_values(outputs * inputs, seed ^ 1),
             );
-            let matrix = Matrix::f32(&weights, outputs, inputs);
-            for accumulate in [false, true] {
-                let mut out = vec![0.5; rows * outputs];
-                matrix.multiply(&x, &mut out, accumulate, &mut MatrixScratch::default());
-                for (i, got) in out.iter().enumerate() {
-                    let (row, output) = (i / outputs, i % outputs);
-                    let sum: f32 = (0..inputs)
-                        .map(|k| x[row * inputs + k] * weights[output * inputs + k])
-                        .sum();
-                    let expected = sum + if accumulate { 0.5 } else { 0.0 };
-                    assert!(
-                        (got - expected).abs() < 1e-4,
-                        "{rows}x{outputs}x{inputs}: {got} instead of {expected}"
-                    );
+            on_every_path(|instructions| {
+                let matrix = Matrix::f32(&weights, outputs, inputs);
+                for accumulate in [false, true] {
+                    let mut out = vec![0.5; rows * outputs];
+                    matrix.multiply(&x, &mut out, accumulate, &mut MatrixScratch::default());
+                    for (i, got) in out.iter().enumerate() {
+                        let (row, output) = (i / outputs, i % outputs);
+                        let sum: f32 = (0..inputs)
+                            .map(|k| x[row * inputs + k] * weights[output * inputs + k])
+                            .sum();
+                        let expected = sum + if accumulate { 0.5 } else { 0.0 };
+                        assert!(
+                            (got - expected).abs() < 1e-4,
+                            "{instructions:?}, {rows}x{outputs}x{inputs}: {got} instead of {expected}"
+                        );
+                    }
                 }
-            }
-            let mut row = vec![0.0; inputs];
-            matrix.read_row(outputs - 1, &mut row);
-            assert_eq!(row, &weights[(outputs - 1) * inputs..]);
+                let mut row = vec![0.0; inputs];
+                matrix.read_row(outputs - 1, &mut row);
+                assert_eq!(row, &weights[(outputs - 1) * inputs..]);
+            });
         }
     }
 
     #[test]
     fn a_row_comes_out_the_same_alone_and_among_others() {
-        let (outputs, inputs, rows) = (70, 45, 23);
-        let (x, weights) = (
-            test_values(rows * inputs, 1),
-            test_values(outputs * inputs, 2),
-        );
-        let mut matrices = vec![Matrix::f32(&weights, outputs, inputs)];
-        #[cfg(target_arch = "x86_64")]
-        if crate::kernels::simd::has_bf16_dot_products() {
-            matrices.push(Matrix::bf16(&weights, outputs, inputs));
-        }
-        for matrix in matrices {
-            let mut scratch = MatrixScratch::default();
-            let mut together = vec![0.0; rows * outputs];
-            matrix.multiply(&x, &mut together, false, &mut scratch);
-            for row in 0..rows {
-                let mut alone = vec![0.0; outputs];
-                matrix.multiply(
-                    &x[row * inputs..][..inputs],
-                    &mut alone,
-                    false,
-                    &mut scratch,
-                );
-                assert_eq!(alone, &together[row * outputs..][..outputs], "row {row}");
+        on_every_path(|instructions| {
+            let (outputs, inputs, rows) = (70, 45, 23);
+            let (x, weights) = (
+                test_values(rows * inputs, 1),
+                test_values(outputs * inputs, 2),
+            );
+            let mut matrices = vec![Matrix::f32(&weights, outputs, inputs)];
+            #[cfg(target_arch = "x86_64")]
+            if crate::kernels::simd::has_bf16_dot_products() {
+                matrices.push(Matrix::bf16(&weights, outputs, inputs));
             }
-        }
+            for matrix in matrices {
+                let mut scratch = MatrixScratch::default();
+                let mut together = vec![0.0; rows * outputs];
+                matrix.multiply(&x, &mut together, false, &mut scratch);
+                for (row, x) in x.chunks(inputs).enumerate() {
+                    let mut alone = vec![0.0; outputs];
+                    matrix.multiply(x, &mut alone, false, &mut scratch);
+                    let among = &together[row * outputs..][..outputs];
+                    assert_eq!(alone, among, "{instructions:?}, row {row}");
+                }
+            }
+        });
     }
 }

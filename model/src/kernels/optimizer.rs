@@ -38,3 +38,51 @@ vectorised! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernels::matrix::test_values;
+    use crate::kernels::simd::on_every_path;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn an_update_equals_its_formula_for_any_number_of_values(count in 0..200_usize, seed: u64) {
+            let [values, gradient, first] = [0, 1, 2].map(|part| test_values(count, seed ^ part));
+            let second: Vec<f32> = test_values(count, seed ^ 3).iter().map(|x| x.abs()).collect();
+            let step = AdamWStep {
+                scale: 0.7,
+                kept: 0.99,
+                rate: 0.02,
+                correction: 1.5,
+                beta_1: 0.9,
+                beta_2: 0.95,
+                epsilon: 1e-8,
+            };
+            let squares: f64 = gradient.iter().map(|x| f64::from(*x).powi(2)).sum();
+            on_every_path(|instructions| {
+                let sum = sum_of_squares(&gradient);
+                assert!((sum - squares).abs() <= 1e-12 * squares, "{instructions:?}: {sum} instead of {squares}");
+                let [mut new, mut m, mut v] = [&values, &first, &second].map(Vec::clone);
+                adamw(&mut new, &gradient, &mut m, &mut v, step);
+                for i in 0..count {
+                    let [value, gradient, m_before, v_before] =
+                        [values[i], 0.7 * gradient[i], first[i], second[i]].map(f64::from);
+                    let mean = 0.9 * m_before + 0.1 * gradient;
+                    let spread = 0.95 * v_before + 0.05 * gradient * gradient;
+                    let moved = value * 0.99 - 0.02 * mean / ((spread * 1.5).sqrt() + 1e-8);
+                    for (found, expected) in [(m[i], mean), (v[i], spread), (new[i], moved)] {
+                        assert!(
+                            (f64::from(found) - expected).abs() < 3e-6 * (1.0 + expected.abs()),
+                            "{instructions:?}, value {i} of {count}: {found} instead of {expected}"
+                        );
+                    }
+                }
+            });
+        }
+    }
+}

@@ -115,7 +115,47 @@ vectorised! {
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::kernels::matrix::test_values;
+    use crate::kernels::simd::on_every_path;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn each_pair_of_channels_turns_by_its_angle_and_back(
+            half in 1..80_usize,
+            position in 0..100_usize,
+            seed: u64,
+        ) {
+            let rotary = Rotary::new(2 * half, 100, 10_000.0);
+            let (cosines, sines) = rotary.row(position);
+            let head = test_values(2 * half, seed);
+            on_every_path(|instructions| {
+                let (mut turned, mut turned_back) = (head.clone(), head.clone());
+                rotate(&mut turned, cosines, sines);
+                rotate_back(&mut turned_back, cosines, sines);
+                for i in 0..half {
+                    let angle = position as f64 * 10_000_f64.powf(-(i as f64) / half as f64);
+                    let (low, high) = (f64::from(head[i]), f64::from(head[i + half]));
+                    for (found, angle) in [(&turned, angle), (&turned_back, -angle)] {
+                        let expected = [
+                            low * angle.cos() - high * angle.sin(),
+                            high * angle.cos() + low * angle.sin(),
+                        ];
+                        for (found, expected) in [found[i], found[i + half]].into_iter().zip(expected) {
+                            assert!(
+                                (f64::from(found) - expected).abs() < 1e-6,
+                                "{instructions:?}, channel {i} of {half}: {found} instead of {expected}"
+                            );
+                        }
+                    }
+                }
+            });
+        }
+    }
 
     #[test]
     fn a_rotation_turns_by_position_times_frequency_and_keeps_lengths() {

@@ -101,3 +101,145 @@ vectorised! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernels::matrix::test_values;
+    use crate::kernels::simd::{InstructionSet, on_every_path, with_instructions};
+
+    const EPSILON: f32 = 1e-5;
+
+    /// The slope of `f` in argument `place`, by a central difference in f64.
+    fn slope(arguments: &[f64], place: usize, f: impl Fn(&[f64]) -> f64) -> f64 {
+        let at = |step: f64| {
+            let mut arguments = arguments.to_vec();
+            arguments[place] += step;
+            f(&arguments)
+        };
+        (at(1e-5) - at(-1e-5)) / 2e-5
+    }
+
+    #[track_caller]
+    fn assert_near(found: &[f32], expected: &[f64], what: impl std::fmt::Debug) {
+        assert_eq!(found.len(), expected.len());
+        for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+            assert!(
+                (f64::from(*found) - expected).abs() < 2e-5 * (1.0 + expected.abs()),
+                "{what:?}, place {place}: {found} instead of {expected}"
+            );
+        }
+    }
+
+    fn wide(values: &[f32]) -> Vec<f64> {
+        values.iter().copied().map(f64::from).collect()
+    }
+
+    fn norm(x: &[f64], weight: &[f64]) -> Vec<f64> {
+        let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        let root = (mean + f64::from(EPSILON)).sqrt();
+        x.iter()
+            .zip(weight)
+            .map(|(x, weight)| x / root * weight)
+            .collect()
+    }
+
+    fn dot(left: &[f64], right: &[f64]) -> f64 {
+        left.iter()
+            .zip(right)
+            .map(|(left, right)| left * right)
+            .sum()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn the_way_back_through_a_norm_is_its_slope(rows in 1..4_usize, width in 1..70_usize, seed: u64) {
+            let [mut x, dy, dx] = [0, 1, 2].map(|part| test_values(rows * width, seed ^ part));
+            // A row of small numbers is scaled up by the norm, and its rounding with it.
+            for x in &mut x {
+                *x += x.signum() / 2.0;
+            }
+            let weight = test_values(width, seed ^ 3);
+            let weights = wide(&weight);
+            let (mut normal, mut expected_dx, mut expected_dweight) = (Vec::new(), wide(&dx), vec![0.5; width]);
+            let row_pairs = x.chunks(width).zip(dy.chunks(width));
+            for ((x, dy), dx) in row_pairs.zip(expected_dx.chunks_mut(width)) {
+                let (x, dy) = (wide(x), wide(dy));
+                normal.extend(norm(&x, &weights));
+                for i in 0..width {
+                    dx[i] += slope(&x, i, |x| dot(&dy, &norm(x, &weights)));
+                    expected_dweight[i] += slope(&weights, i, |weights| dot(&dy, &norm(&x, weights)));
+                }
+            }
+            on_every_path(|instructions| {
+                let (mut row, mut dx, mut dweight) = (dy.clone(), dx.clone(), vec![0.5; width]);
+                rms_norm_backward(&x, &weight, EPSILON, &mut row, &mut dx, &mut dweight);
+                assert_near(&row, &normal, instructions);
+                assert_near(&dweight, &expected_dweight, instructions);
+                assert_near(&dx, &expected_dx, instructions);
+            });
+        }
+
+        #[test]
+        fn the_way_back_through_an_activation_is_its_slope(rows in 1..4_usize, width in 1..70_usize, seed: u64) {
+            let gate_up: Vec<f32> = test_values(2 * rows * width, seed).iter().map(|x| x * 6.0).collect();
+            let dy = test_values(rows * width, seed ^ 1);
+            let activation = |pair: &[f64]| pair[0] / (1.0 + (-pair[0]).exp()) * pair[1];
+            let (mut forward, mut expected) = (vec![0.0; rows * width], vec![0.0; 2 * rows * width]);
+            for (row, dy) in dy.chunks(width).enumerate() {
+                for (i, dy) in wide(dy).into_iter().enumerate() {
+                    let places = [2 * row * width + i, (2 * row + 1) * width + i];
+                    let pair = places.map(|place| f64::from(gate_up[place]));
+                    forward[row * width + i] = activation(&pair);
+                    for (argument, place) in places.into_iter().enumerate() {
+                        expected[place] = dy * slope(&pair, argument, activation);
+                    }
+                }
+            }
+            on_every_path(|instructions| {
+                let (mut gradient, mut rows) = (gate_up.clone(), dy.clone());
+                swiglu_backward(&mut gradient, width, &mut rows);
+                assert_near(&gradient, &expected, instructions);
+                assert_near(&rows, &forward, instructions);
+            });
+        }
+
+        #[test]
+        fn what_is_exact_is_so_on_every_path(count in 0..200_usize, first in 0..1_000_000_u64, seed: u64) {
+            let mut values = test_values(count, seed);
+            let special = [f32::NAN, f32::INFINITY, f32::MAX, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, 1e-40];
+            for (value, special) in values.iter_mut().zip(special) {
+                *value = special;
+            }
+            let masked = |x: &[f32], first| {
+                let mut out = vec![f32::NAN; x.len()];
+                mask(x, seed, first, 1 << 31, 2.0, &mut out);
+                out
+            };
+            let ones = vec![1.0; count];
+            let expected_mask = with_instructions(InstructionSet::Portable, || masked(&ones, first));
+            on_every_path(|instructions| {
+                let mut rounded = vec![bf16::ZERO; count];
+                round(&values, &mut rounded);
+                let mut widened = vec![0.0; count];
+                widen(&rounded, &mut widened);
+                let mut sums = values.clone();
+                add(&mut sums, &ones);
+                for (i, value) in values.iter().enumerate() {
+                    assert_eq!(rounded[i].to_bits(), bf16::from_f32(*value).to_bits(), "{instructions:?}: {value}");
+                    assert_eq!(widened[i].to_bits(), rounded[i].to_f32().to_bits());
+                    assert!(sums[i].to_bits() == (value + 1.0).to_bits() || value.is_nan());
+                }
+                let mask = masked(&ones, first);
+                assert_eq!(mask, expected_mask, "{instructions:?}");
+                // Where a text is cut does not change what is masked.
+                let cut = count / 3;
+                assert_eq!(masked(&ones[cut..], first + cut as u64), mask[cut..]);
+            });
+        }
+    }
+}

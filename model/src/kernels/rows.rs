@@ -168,53 +168,92 @@ pub(crate) fn score_weights(scores: &mut [f32], valid: usize, previous_maximum: 
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::kernels::matrix::test_values;
+    use crate::kernels::simd::on_every_path;
 
     #[test]
-    fn exp_is_close_to_the_librarys_over_the_whole_range() {
-        for i in -8700..8800 {
-            let x = i as f32 / 100.0;
-            let expected = f64::from(x).exp();
-            let error = (f64::from(exp(x)) - expected).abs() / expected;
-            assert!(error < 3e-7, "exp({x}) is off by {error}");
-        }
-        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
-        assert_eq!(exp(-90.0), 0.0);
-        assert_eq!(exp(0.0), 1.0);
+    fn exponentials_are_close_to_the_librarys_over_the_whole_range() {
+        let mut x: Vec<f32> = (-8700..8800).map(|i| i as f32 / 100.0).collect();
+        x.extend([f32::NEG_INFINITY, -90.0]);
+        on_every_path(|instructions| {
+            let mut out = vec![f32::NAN; x.len()];
+            scaled_exponentials(&x, 0.0, 1.0, &mut out);
+            for (&x, &found) in x.iter().zip(&out[..17_500]) {
+                let expected = f64::from(x).exp();
+                let error = (f64::from(found) - expected).abs() / expected;
+                assert!(error < 3e-7, "{instructions:?}: exp({x}) is off by {error}");
+            }
+            assert_eq!(out[17_500..], [0.0, 0.0], "{instructions:?}");
+            assert_eq!(exp(0.0).to_bits(), 1.0_f32.to_bits());
+        });
     }
 
     #[test]
     fn log_sum_exp_of_a_long_row_does_not_drift() {
         let values: Vec<f32> = test_values(49_153, 1).iter().map(|x| x * 30.0).collect();
         let expected = values.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
-        assert!((f64::from(log_sum_exp(&values)) - expected).abs() < 1e-5);
+        on_every_path(|instructions| {
+            let found = log_sum_exp(&values);
+            assert!(
+                (f64::from(found) - expected).abs() < 1e-5,
+                "{instructions:?}: {found} instead of {expected}"
+            );
+        });
     }
 
-    #[test]
-    fn rms_norm_and_swiglu_equal_their_formulas() {
-        for width in [1, 5, 16, 37] {
-            let (x, weight) = (test_values(3 * width, 1), test_values(width, 2));
-            let mut out = vec![0.0; 3 * width];
-            rms_norm(&x, &weight, 1e-5, &mut out);
-            for (row, out) in x.chunks(width).zip(out.chunks(width)) {
-                let mean = row.iter().map(|x| x * x).sum::<f32>() / width as f32;
-                for i in 0..width {
-                    assert!((out[i] - row[i] / (mean + 1e-5).sqrt() * weight[i]).abs() < 1e-5);
-                }
-            }
-            let gate_up = test_values(4 * width, 3);
-            let mut out = vec![0.0; 2 * width];
-            swiglu(&gate_up, width, &mut out);
-            for (row, out) in gate_up.chunks(2 * width).zip(out.chunks(width)) {
-                for i in 0..width {
-                    assert!(
-                        (out[i] - row[i] / (1.0 + (-row[i]).exp()) * row[width + i]).abs() < 1e-6
-                    );
-                }
-            }
+    #[track_caller]
+    fn assert_near(found: &[f32], expected: &[f64], what: impl std::fmt::Debug) {
+        assert_eq!(found.len(), expected.len());
+        for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+            assert!(
+                (f64::from(*found) - expected).abs() < 1e-5 * (1.0 + expected.abs()),
+                "{what:?}, place {place}: {found} instead of {expected}"
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn operations_on_rows_equal_their_formulas(rows in 1..5_usize, width in 1..90_usize, seed: u64) {
+            let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+            let (x, weight) = (test_values(rows * width, seed), test_values(width, seed ^ 1));
+            let normal: Vec<f64> = wide(&x)
+                .chunks(width)
+                .flat_map(|row| {
+                    let mean = row.iter().map(|x| x * x).sum::<f64>() / width as f64;
+                    let scaled = row.iter().map(move |x| x / (mean + 1e-5).sqrt());
+                    scaled.zip(wide(&weight)).map(|(x, weight)| x * weight).collect::<Vec<_>>()
+                })
+                .collect();
+            let gate_up: Vec<f32> = test_values(2 * rows * width, seed ^ 2).iter().map(|x| x * 9.0).collect();
+            let activated: Vec<f64> = wide(&gate_up)
+                .chunks(2 * width)
+                .flat_map(|row| {
+                    let (gate, up) = row.split_at(width);
+                    let pairs = gate.iter().zip(up);
+                    pairs.map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect::<Vec<_>>()
+                })
+                .collect();
+            let powers: Vec<f64> = wide(&x).iter().map(|x| ((x - 0.25) * 3.0).exp()).collect();
+            let total: f64 = powers.iter().sum();
+            let log_sum: f64 = wide(&x).iter().map(|x| x.exp()).sum::<f64>().ln();
+            on_every_path(|instructions| {
+                let mut out = vec![f32::NAN; rows * width];
+                rms_norm(&x, &weight, 1e-5, &mut out);
+                assert_near(&out, &normal, instructions);
+                swiglu(&gate_up, width, &mut out);
+                assert_near(&out, &activated, instructions);
+                let sum = scaled_exponentials(&x, 0.25, 3.0, &mut out);
+                assert_near(&out, &powers, instructions);
+                assert!((sum / total - 1.0).abs() < 3e-6, "{instructions:?}: {sum} instead of {total}");
+                assert_near(&[log_sum_exp(&x)], &[log_sum], instructions);
+            });
         }
     }
 
@@ -222,8 +261,8 @@ mod tests {
     fn score_weights_ignores_what_is_not_valid() {
         let mut scores = [1.0, 2.0, 50.0, f32::NAN];
         let (maximum, sum) = score_weights(&mut scores, 2, 1.5);
-        assert_eq!(maximum, 2.0);
-        assert_eq!(&scores[2..], &[0.0, 0.0]);
+        assert_eq!(maximum.to_bits(), 2.0_f32.to_bits());
+        assert_eq!(scores[2..], [0.0, 0.0]);
         assert!((sum - (1.0 + (-1.0_f32).exp())).abs() < 1e-6);
     }
 }

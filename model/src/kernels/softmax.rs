@@ -50,40 +50,62 @@ vectorised! {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::kernels::matrix::test_values;
+    use crate::kernels::simd::on_every_path;
 
-    #[test]
-    fn passes_equal_their_definitions_for_any_length() {
-        for length in [1, 15, 16, 33, 1024, 5003] {
-            let logits: Vec<f32> = test_values(length, 1).iter().map(|x| x * 9.0).collect();
-            let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    fn check(length: usize, seed: u64) {
+        let logits: Vec<f32> = test_values(length, seed).iter().map(|x| x * 9.0).collect();
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let expected: Vec<f64> = logits
+            .iter()
+            .map(|x| (f64::from(*x) - f64::from(largest)).exp())
+            .collect();
+        on_every_path(|instructions| {
             assert_eq!(maximum(&logits).to_bits(), largest.to_bits());
             let mut row = logits.clone();
             let total = exponentials(&mut row, largest);
-            let expected: Vec<f64> = logits
-                .iter()
-                .map(|x| (f64::from(*x) - f64::from(largest)).exp())
-                .collect();
-            assert!((total / expected.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+            assert!(
+                (total / expected.iter().sum::<f64>() - 1.0).abs() < 1e-6,
+                "{instructions:?}: the sum is {total}"
+            );
             assert!((sum(&row) - total).abs() < 1e-9 * total);
             scale(&mut row, 0.5);
-            for (found, expected) in row.iter().zip(expected) {
-                assert!((f64::from(*found) - 0.5 * expected).abs() < 1e-6);
+            for (found, expected) in row.iter().zip(&expected) {
+                assert!(
+                    (f64::from(*found) - 0.5 * expected).abs() < 1e-6,
+                    "{instructions:?}: {found} instead of half of {expected}"
+                );
             }
+        });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn passes_equal_their_definitions_for_any_length(
+            length in prop_oneof![1..100_usize, 1020..1060_usize, Just(5003)],
+            seed: u64,
+        ) {
+            check(length, seed);
         }
     }
 
     #[test]
     fn what_is_not_a_number_reaches_the_sum() {
-        for place in [0, 3, 40, 76] {
-            let mut row = test_values(77, 1);
-            row[place] = f32::NAN;
-            let shift = maximum(&row);
-            assert!(
-                exponentials(&mut row, shift).is_nan(),
-                "NaN at {place} is hidden"
-            );
-        }
+        on_every_path(|instructions| {
+            for place in [0, 3, 40, 76] {
+                let mut row = test_values(77, 1);
+                row[place] = f32::NAN;
+                let shift = maximum(&row);
+                assert!(
+                    exponentials(&mut row, shift).is_nan(),
+                    "{instructions:?}: NaN at {place} is hidden"
+                );
+            }
+        });
     }
 }

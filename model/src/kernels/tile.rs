@@ -145,22 +145,23 @@ unsafe fn tile<V: Vector, const R: usize>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::kernels::matrix::test_values;
 
-    #[test]
-    fn equals_the_written_out_product_with_every_instruction_set() {
-        let shapes = [
-            (1, 1, 32),
-            (5, 7, 32),
-            (6, 64, 64),
-            (7, 33, 96),
-            (20, 3, 32),
-        ];
-        for instructions in InstructionSet::available() {
-            for (rows, depth, columns) in shapes {
-                check(instructions, rows, depth, columns, false);
-                check(instructions, rows, depth, columns, true);
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn equals_the_written_out_product_with_every_instruction_set(
+            rows in 0..20_usize,
+            depth in 0..70_usize,
+            steps in 1..4_usize,
+            accumulate: bool,
+        ) {
+            for instructions in InstructionSet::available() {
+                check(instructions, rows, depth, steps * COLUMNS, accumulate);
             }
         }
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::block_tensor::{BLOCK, BlockFormat, BlockTensor};
 use crate::kernels::matrix::test_values;
-use crate::kernels::simd::with_instructions;
+use crate::kernels::simd::{on_every_path, with_instructions};
 
 const FORMATS: [(BlockFormat, GgmlDType); 5] = [
     (BlockFormat::Q4_0, GgmlDType::Q4_0),
@@ -149,15 +149,17 @@ proptest! {
         let matrix = QuantisedMatrix::pack(&[tensor], inputs);
         let scale = 2.0_f32.powi(size);
         let x: Vec<f32> = test_values(rows * inputs, seed + 1).iter().map(|x| x * scale).collect();
-        let products = multiply(&matrix, &x);
-        for (row, x) in x.chunks(inputs).enumerate() {
-            for (output, weights) in weights.chunks(inputs).enumerate() {
-                let exact: f64 = x.iter().zip(weights).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
-                let difference = (f64::from(products[row * outputs + output]) - exact).abs();
-                let bound = f64::from(bound(x, weights, largest));
-                prop_assert!(difference <= bound, "{difference} is more than {bound}");
+        on_every_path(|instructions| {
+            let products = multiply(&matrix, &x);
+            for (row, x) in x.chunks(inputs).enumerate() {
+                for (output, weights) in weights.chunks(inputs).enumerate() {
+                    let exact: f64 = x.iter().zip(weights).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                    let difference = (f64::from(products[row * outputs + output]) - exact).abs();
+                    let bound = f64::from(bound(x, weights, largest));
+                    assert!(difference <= bound, "{instructions:?}: {difference} is more than {bound}");
+                }
             }
-        }
+        });
     }
 }
 
@@ -210,14 +212,13 @@ fn accumulating_adds_the_product() {
     let matrix = QuantisedMatrix::pack(&[tensor], 64);
     let x = test_values(5 * 64, 3);
     let before = test_values(5 * 33, 4);
-    let mut out = before.clone();
-    matrix.multiply(&x, &mut out, true, &mut QuantisedRows::default());
-    let expected: Vec<f32> = before
-        .iter()
-        .zip(multiply(&matrix, &x))
-        .map(|(a, b)| a + b)
-        .collect();
-    assert_eq!(out, expected);
+    on_every_path(|instructions| {
+        let mut out = before.clone();
+        matrix.multiply(&x, &mut out, true, &mut QuantisedRows::default());
+        let products = multiply(&matrix, &x);
+        let expected: Vec<f32> = before.iter().zip(products).map(|(a, b)| a + b).collect();
+        assert_eq!(out, expected, "{instructions:?}");
+    });
 }
 
 #[test]
