@@ -17,7 +17,8 @@ pub enum Precision {
     Auto,
     /// f32 everywhere.
     F32,
-    /// The factors of products rounded to bfloat16; needs AVX512-BF16.
+    /// The factors of products rounded to bfloat16. A decoder needs AVX512-BF16 for it. Training does without, but then
+    /// it is no faster than [`Precision::F32`].
     Bf16,
     /// Weights that a file stores in blocks of integers stay so, and what they are multiplied with is rounded to integers
     /// block by block; others are as in [`Precision::Auto`]. Not for training, whose weights are in no such blocks.
@@ -36,7 +37,7 @@ impl Precision {
         }
     }
 
-    /// What this processor makes of it where weights are not in blocks, never [`Precision::Auto`].
+    /// What a decoder on this processor makes of it where weights are not in blocks, never [`Precision::Auto`].
     ///
     /// # Errors
     /// [`Precision::Bf16`] on a processor without dot products for it.
@@ -49,10 +50,24 @@ impl Precision {
         }
     }
 
+    /// What training on this processor makes of it, never [`Precision::Auto`].
+    ///
+    /// # Errors
+    /// [`Precision::Integer`].
+    pub fn for_training(self) -> Result<Self, DecodeError> {
+        match self {
+            Self::Auto if has_bf16_dot_products() => Ok(Self::Bf16),
+            Self::Auto => Ok(Self::F32),
+            Self::Integer => Err(DecodeError::IntegerTraining),
+            chosen => Ok(chosen),
+        }
+    }
+
     /// The widest instructions that products of this (resolved) precision use here, for reports.
     pub fn instruction_set(self) -> &'static str {
         match self {
-            Self::Bf16 => "AVX512-BF16",
+            Self::Bf16 if has_bf16_dot_products() => "AVX512-BF16",
+            Self::Bf16 => InstructionSet::detect().name_of_emulated_bf16(),
             Self::Integer => quantised::instruction_set(),
             Self::F32 | Self::Auto => InstructionSet::detect().name(),
         }
@@ -60,10 +75,9 @@ impl Precision {
 
     /// How the training step's products are computed.
     pub(crate) fn arithmetic(self) -> Result<Arithmetic, DecodeError> {
-        Ok(match self.resolve()? {
+        Ok(match self.for_training()? {
             Self::Bf16 => Arithmetic::Bf16,
-            Self::F32 | Self::Auto => Arithmetic::F32,
-            Self::Integer => return Err(DecodeError::IntegerTraining),
+            _ => Arithmetic::F32,
         })
     }
 }
@@ -84,7 +98,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::kernels::simd::with_instructions;
+    use crate::kernels::simd::{on_every_path, with_instructions};
 
     #[test]
     fn a_processor_without_bfloat16_takes_f32_or_says_so() {
@@ -93,7 +107,24 @@ mod tests {
             assert_eq!(Precision::F32.resolve().unwrap(), Precision::F32);
             let error = Precision::Bf16.resolve().unwrap_err().to_string();
             assert!(error.contains("hint: ask for precision `auto` or `f32`"));
-            assert!(Precision::Bf16.arithmetic().is_err());
+        });
+    }
+
+    #[test]
+    fn training_in_bfloat16_goes_on_without_its_instructions_and_says_so() {
+        on_every_path(|instructions| {
+            assert_eq!(Precision::Bf16.for_training().unwrap(), Precision::Bf16);
+            assert_eq!(Precision::Bf16.arithmetic().unwrap(), Arithmetic::Bf16);
+            let fast = has_bf16_dot_products();
+            let auto = if fast {
+                Precision::Bf16
+            } else {
+                Precision::F32
+            };
+            assert_eq!(Precision::Auto.for_training().unwrap(), auto);
+            let shown = Precision::Bf16.instruction_set();
+            let emulated = format!("{}, BF16 emulated", instructions.name());
+            assert_eq!(shown, if fast { "AVX512-BF16" } else { &emulated });
         });
     }
 

@@ -211,9 +211,6 @@ impl Pipeline {
     }
 
     async fn stages(&self, until: Stage, outcomes: &mut Outcomes) -> anyhow::Result<()> {
-        if until >= Stage::Train && !self.options.only_look {
-            self.check_precision()?;
-        }
         let harvested = self.harvest(until >= Stage::Train).await?;
         outcomes.harvest = Some(harvested.outcome.clone());
         if until < Stage::Curate {

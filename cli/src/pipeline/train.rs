@@ -78,17 +78,6 @@ impl Pipeline {
         Ok(Finished { dir, outcome })
     }
 
-    /// Refuses a precision that this processor does not have: at the end of a long harvest it would be late to.
-    pub(super) fn check_precision(&self) -> anyhow::Result<()> {
-        let train = self.recipe.train()?;
-        if let Some(precision) = train.precision {
-            precision
-                .resolve()
-                .with_context(|| format!("`[train]` asks for the precision `{precision}`"))?;
-        }
-        Ok(())
-    }
-
     async fn learn(
         &self,
         curated: &Finished<curate::Outcome>,

@@ -173,8 +173,8 @@ pub struct TrainSection {
     /// Steps between checkpoints; 0 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<usize>,
-    /// In what numbers matrices are multiplied: `f32`, `bf16` (an error on a processor without it), or `auto` for bf16
-    /// where the processor has it.
+    /// In what numbers matrices are multiplied: `f32`, `bf16` (no faster than f32 on a processor without it), or `auto`
+    /// for bf16 where the processor has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
 }

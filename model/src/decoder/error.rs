@@ -5,7 +5,7 @@
 pub enum DecodeError {
     /// bfloat16 was asked for on a processor without dot products for it.
     #[error(
-        "this processor has no bfloat16 dot products (AVX512-BF16)\nhint: ask for precision `auto` or `f32`"
+        "no bfloat16 dot products (AVX512-BF16) are in use: the processor lacks them, or lesser instructions were asked for\nhint: ask for precision `auto` or `f32`"
     )]
     NoBf16,
     /// Training was asked to compute in integers.

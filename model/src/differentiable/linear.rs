@@ -199,15 +199,16 @@ mod tests {
 
     /// Every way to compute that this processor has, and how far a product of `inner` factors may then be from the
     /// exact one.
-    fn ways(inner: usize) -> Vec<(InstructionSet, Precision, f32)> {
+    fn ways(inner: usize) -> impl Iterator<Item = (InstructionSet, Precision, f32)> {
+        // In bfloat16 both factors are off by up to one part in 2^9, at random.
+        let precisions = [
+            (Precision::F32, 1e-5),
+            (Precision::Bf16, 4e-3 * (inner as f32).sqrt()),
+        ];
         let sets = InstructionSet::available().into_iter();
-        let mut ways: Vec<_> = sets.map(|set| (set, Precision::F32, 1e-5)).collect();
-        if Precision::Bf16.resolve().is_ok() {
-            // Both factors are off by up to one part in 2^9, at random.
-            let tolerance = 4e-3 * (inner as f32).sqrt();
-            ways.push((InstructionSet::detect(), Precision::Bf16, tolerance));
-        }
-        ways
+        sets.flat_map(move |set| {
+            precisions.map(|(precision, tolerance)| (set, precision, tolerance))
+        })
     }
 
     #[test]

@@ -68,7 +68,10 @@ pub struct TrainPlan {
 impl TrainPlan {
     /// The plan with the precision that this processor makes of it.
     pub(super) fn resolved(&self) -> Result<Self, TrainError> {
-        let precision = self.precision.resolve().map_err(TrainError::Precision)?;
+        let precision = self
+            .precision
+            .for_training()
+            .map_err(TrainError::Precision)?;
         Ok(Self {
             precision,
             ..self.clone()

@@ -84,7 +84,7 @@ pub struct BenchTrainArgs {
     /// Steps that are timed, after two that are not
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub steps: u32,
-    /// What matrices are multiplied in; `auto` is bf16 where the processor has it
+    /// What matrices are multiplied in; `auto` is bf16 where the processor has it, and `bf16` is emulated where it has not
     #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
     pub precision: PrecisionChoice,
     /// Compute activations again on the way back rather than keep them

@@ -11,7 +11,8 @@
 //! - [`tile`]: what a method has to provide, and the loops over tiles
 //! - [`plain`]: f32 over the vectors of any instruction set
 //! - [`pairs`]: bfloat16 pairs, where the processor has AVX512-BF16. NEON has `bfmmla` for the same; it is not written
-//!   yet, and f32 serves there.
+//!   yet.
+//! - [`rounded`]: bfloat16 factors in f32 products, where it has not
 #![expect(
     unsafe_code,
     reason = "parallel tasks write disjoint blocks of one output, which starts uninitialised"
@@ -21,6 +22,7 @@ mod buffer;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
 mod plain;
+mod rounded;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -50,7 +52,7 @@ const SERIAL: usize = 1 << 18;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arithmetic {
     F32,
-    /// Factors rounded to bfloat16; needs [`has_bf16_dot_products`].
+    /// Factors rounded to bfloat16; fast only with [`has_bf16_dot_products`].
     Bf16,
 }
 
@@ -68,6 +70,7 @@ enum Start<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     Plain(InstructionSet),
+    Rounded(InstructionSet),
     #[cfg(target_arch = "x86_64")]
     Pairs,
 }
@@ -78,14 +81,14 @@ impl Method {
             Arithmetic::F32 => Self::Plain(InstructionSet::detect()),
             #[cfg(target_arch = "x86_64")]
             Arithmetic::Bf16 if has_bf16_dot_products() => Self::Pairs,
-            Arithmetic::Bf16 => panic!("bf16 products need AVX512-BF16"),
+            Arithmetic::Bf16 => Self::Rounded(InstructionSet::detect()),
         }
     }
 
     /// Values along the depth that one packed word holds.
     fn depth_of_word(self) -> usize {
         match self {
-            Self::Plain(_) => 1,
+            Self::Plain(_) | Self::Rounded(_) => 1,
             #[cfg(target_arch = "x86_64")]
             Self::Pairs => 2,
         }

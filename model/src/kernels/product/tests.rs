@@ -5,21 +5,25 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernels::matrix::test_values;
+use crate::kernels::simd::on_every_path;
 
 /// Every method that this processor has.
 fn methods() -> Vec<Method> {
-    let plain = InstructionSet::available().into_iter().map(Method::Plain);
+    let sets = InstructionSet::available();
+    let plain = sets.iter().copied().map(Method::Plain);
+    let rounded = sets.iter().copied().map(Method::Rounded);
     #[cfg(target_arch = "x86_64")]
     let pairs = has_bf16_dot_products().then_some(Method::Pairs);
     #[cfg(not(target_arch = "x86_64"))]
     let pairs = None;
-    plain.chain(pairs).collect()
+    plain.chain(rounded).chain(pairs).collect()
 }
 
 /// What a method makes of a factor.
 fn rounded(method: Method, value: f32) -> f64 {
     match method {
         Method::Plain(_) => value.into(),
+        Method::Rounded(_) => bf16::from_f32(value).to_f64(),
         #[cfg(target_arch = "x86_64")]
         Method::Pairs => bf16::from_f32(value).to_f64(),
     }
@@ -110,6 +114,16 @@ proptest! {
             check(method, &left, &right);
         }
     }
+}
+
+#[test]
+fn bfloat16_takes_the_instructions_where_they_are_in_use() {
+    on_every_path(|instructions| {
+        assert_eq!(Method::choose(Arithmetic::F32), Method::Plain(instructions));
+        let method = Method::choose(Arithmetic::Bf16);
+        let emulated = method == Method::Rounded(instructions);
+        assert_ne!(emulated, has_bf16_dot_products(), "{method:?}");
+    });
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::buffer::Buffer;
 use super::plain::Plain;
+use super::rounded::Rounded;
 use super::view::View;
 use super::{COLUMNS, Method, ROWS};
 use crate::kernels::simd::{Four, InstructionSet, Vector};
@@ -92,6 +93,15 @@ pub(super) unsafe fn pack_panel(method: Method, right: View<'_>, column: usize, 
             Method::Plain(InstructionSet::Avx2) => x86::pack_avx2(right, column, panel),
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx512) => x86::pack_avx512(right, column, panel),
+            Method::Rounded(InstructionSet::Portable) => {
+                Rounded::<Four, 4>::pack_panel(right, column, panel);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Method::Rounded(InstructionSet::Avx2) => x86::pack_rounded_avx2(right, column, panel),
+            #[cfg(target_arch = "x86_64")]
+            Method::Rounded(InstructionSet::Avx512) => {
+                x86::pack_rounded_avx512(right, column, panel);
+            }
             #[cfg(target_arch = "x86_64")]
             Method::Pairs => x86::pack_pairs(right, column, panel),
         }
@@ -114,6 +124,14 @@ pub(super) unsafe fn compute(method: Method, task: &Task<'_>) {
             Method::Plain(InstructionSet::Avx2) => x86::compute_avx2(task),
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx512) => x86::compute_avx512(task),
+            Method::Rounded(InstructionSet::Portable) if cfg!(target_arch = "aarch64") => {
+                all_tiles::<Rounded<Four, 4>>(task);
+            }
+            Method::Rounded(InstructionSet::Portable) => all_tiles::<Rounded<Four, 2>>(task),
+            #[cfg(target_arch = "x86_64")]
+            Method::Rounded(InstructionSet::Avx2) => x86::compute_rounded_avx2(task),
+            #[cfg(target_arch = "x86_64")]
+            Method::Rounded(InstructionSet::Avx512) => x86::compute_rounded_avx512(task),
             #[cfg(target_arch = "x86_64")]
             Method::Pairs => x86::compute_pairs(task),
         }
@@ -234,7 +252,7 @@ mod x86 {
     use std::arch::x86_64::{__m256, __m512};
 
     use super::super::pairs::Pairs;
-    use super::{Kernel, Plain, Task, View, all_tiles};
+    use super::{Kernel, Plain, Rounded, Task, View, all_tiles};
 
     macro_rules! compiled_for {
         ($features:literal, $kernel:ty, $compute:ident, $pack:ident) => {
@@ -254,6 +272,13 @@ mod x86 {
 
     compiled_for!("avx2,fma", Plain<__m256, 2>, compute_avx2, pack_avx2);
     compiled_for!("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl", Plain<__m512, 4>, compute_avx512, pack_avx512);
+    compiled_for!("avx2,fma", Rounded<__m256, 2>, compute_rounded_avx2, pack_rounded_avx2);
+    compiled_for!(
+        "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl",
+        Rounded<__m512, 4>,
+        compute_rounded_avx512,
+        pack_rounded_avx512
+    );
     compiled_for!(
         "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16",
         Pairs,

@@ -151,6 +151,18 @@ impl InstructionSet {
             Self::Avx512 => "AVX-512",
         }
     }
+
+    /// The name that reports show where products of bfloat16 are computed in f32.
+    pub(crate) fn name_of_emulated_bf16(self) -> &'static str {
+        match self {
+            Self::Portable if cfg!(target_arch = "aarch64") => "NEON, BF16 emulated",
+            Self::Portable => "portable, BF16 emulated",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "AVX2, BF16 emulated",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "AVX-512, BF16 emulated",
+        }
+    }
 }
 
 #[cfg(test)]

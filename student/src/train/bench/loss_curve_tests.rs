@@ -95,13 +95,11 @@ fn losses_of_200_steps_in_f32_are_those_of_pytorch() {
     assert_follows_pytorch(Precision::F32, 1e-3);
 }
 
-/// Where the processor has no bfloat16 there is nothing to compare.
 #[test]
 fn losses_of_200_steps_in_bf16_stay_near_those_of_pytorch_in_f32() {
-    if Precision::Bf16.resolve().is_ok() {
-        assert_follows_pytorch(Precision::Bf16, 0.05);
-    }
+    assert_follows_pytorch(Precision::Bf16, 0.05);
 }
+
 /// What the comparison would not notice it could not vouch for.
 #[test]
 fn each_part_of_the_update_moves_the_losses() {
@@ -131,9 +129,6 @@ fn each_part_of_the_update_moves_the_losses() {
 /// training brings them, and less than another seed does.
 #[test]
 fn training_in_bf16_ends_where_training_in_f32_does() {
-    if Precision::Bf16.resolve().is_err() {
-        return;
-    }
     let curve = LossCurve::of_pytorch();
     let ending = |seed, precision| {
         let plan = TrainPlan {
