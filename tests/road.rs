@@ -240,3 +240,53 @@ fn a_report_of_nothing_does_nothing() {
     assert!(report["harvest"].is_null());
     assert_eq!(project.stages(), [] as [String; 0]);
 }
+
+/// The weights in a folder, by name, as their bytes.
+fn weights(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let content = fs::read(folder.join("model.safetensors")).unwrap();
+    let (length, rest) = content.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+    let (header, data) = rest.split_at(length);
+    let header: Value = serde_json::from_slice(header).unwrap();
+    let tensors = header.as_object().unwrap().iter();
+    tensors
+        .filter(|(name, _)| *name != "__metadata__")
+        .map(|(name, tensor)| {
+            let offset = |which: usize| tensor["data_offsets"][which].as_u64().unwrap() as usize;
+            (name.clone(), data[offset(0)..offset(1)].to_vec())
+        })
+        .collect()
+}
+
+#[test]
+fn frozen_parts_stay_as_they_were_and_random_ones_are_warned_of() {
+    const WARNING: &str = "warning: `freeze` of `[train]` keeps `";
+    for (part, holds, random) in [
+        ("embeddings", "model.embed_tokens.", false),
+        ("layers.0", "model.layers.0.", true),
+    ] {
+        let project = Project::choices(40);
+        project.edit("epochs = 2", &format!("epochs = 2\nfreeze = [\"{part}\"]"));
+        let finished = project.stage("train").run().succeeds();
+        assert_eq!(
+            finished.stderr.contains(WARNING),
+            random,
+            "{}",
+            finished.stderr
+        );
+        let stages = project.stages().into_iter();
+        let mut trained = stages.filter(|stage| stage.starts_with("train-"));
+        let stage = project.work("stages").join(trained.next().unwrap());
+        let (before, after) = (
+            weights(&stage.join("untrained")),
+            weights(&stage.join("student")),
+        );
+        assert!(
+            before.len() == after.len() && before.iter().any(|(name, _)| name.starts_with(holds))
+        );
+        for ((name, before), (other, after)) in before.iter().zip(&after) {
+            assert_eq!(name, other);
+            assert_eq!(before == after, name.starts_with(holds), "{name}");
+        }
+    }
+}

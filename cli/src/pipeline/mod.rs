@@ -211,6 +211,9 @@ impl Pipeline {
     }
 
     async fn stages(&self, until: Stage, outcomes: &mut Outcomes) -> anyhow::Result<()> {
+        if until >= Stage::Train && !self.options.only_look {
+            self.warn_of_frozen()?;
+        }
         let harvested = self.harvest(until >= Stage::Train).await?;
         outcomes.harvest = Some(harvested.outcome.clone());
         if until < Stage::Curate {

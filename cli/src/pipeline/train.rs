@@ -10,7 +10,7 @@ use limbeck_store::review::Carried;
 use limbeck_store::{Dataset, DatasetRow, NotedKind, RowAnswer};
 use limbeck_student::embeddings::{project_embeddings, teacher_rows};
 use limbeck_student::train::{
-    InitialWeights, TrainData, TrainError, TrainPlan, TrainReport, Trained, train, untrained,
+    InitialWeights, Part, TrainData, TrainError, TrainPlan, TrainReport, Trained, train, untrained,
 };
 use limbeck_student::vocabulary::{Trimmed, train_bpe, trim};
 use limbeck_student::{Example, STUDENT_CHAT_TEMPLATE, Target, TeacherToken};
@@ -76,6 +76,19 @@ impl Pipeline {
         };
         self.work.link("student", &dir.join(STUDENT))?;
         Ok(Finished { dir, outcome })
+    }
+
+    /// Warns of parts that are frozen as random numbers: at the end of a long harvest it would be late to.
+    pub(super) fn warn_of_frozen(&self) -> anyhow::Result<()> {
+        let borrowed = matches!(self.recipe.student()?.init, Init::Embeddings(_));
+        for part in &self.recipe.train()?.freeze {
+            if !(borrowed && *part == Part::Embeddings) {
+                self.printer.warning(format_args!(
+                    "`freeze` of `[train]` keeps `{part}` as random numbers: `[student]` starts them from nothing else"
+                ));
+            }
+        }
+        Ok(())
     }
 
     async fn learn(

@@ -2,7 +2,7 @@
 
 use limbeck_model::Precision;
 use limbeck_store::{Check, PriorCorrection};
-use limbeck_student::train::{Objective, Shape, TrainPlan};
+use limbeck_student::train::{Objective, Part, Shape, TrainPlan};
 use serde::{Deserialize, Serialize};
 
 /// `[curate]`.
@@ -87,7 +87,7 @@ pub struct ShapeSection {
 }
 
 impl ShapeSection {
-    fn to_shape(&self) -> Shape {
+    pub(super) fn to_shape(&self) -> Shape {
         Shape {
             layers: self.layers as usize,
             width: self.width as usize,
@@ -177,6 +177,10 @@ pub struct TrainSection {
     /// for bf16 where the processor has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
+    /// Parts of the student that stay as they were initialised: `embeddings` (and with them a tied head), `head`,
+    /// `layers`, or one layer such as `layers.0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<Part>,
 }
 
 impl TrainSection {
@@ -211,6 +215,7 @@ impl TrainSection {
             average_last: self.average_last.unwrap_or(rest.average_last),
             checkpoint_every: self.checkpoint_every.unwrap_or(rest.checkpoint_every),
             precision: self.precision.unwrap_or(rest.precision),
+            freeze: self.freeze.clone(),
         }
     }
 }

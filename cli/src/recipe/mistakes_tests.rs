@@ -34,6 +34,27 @@ pub(super) fn check_in(recipe: &str, from: &str, to: &str, expected: &Expect) {
 }
 
 #[test]
+fn parts_that_cannot_be_frozen_are_shown() {
+    for (freeze, said) in [
+        (
+            r#"["embeddings", "layer.0"]"#,
+            "`layer.0` is no part of a student",
+        ),
+        (r#"["layers.2"]"#, "the last of 2 is `layers.1`"),
+        (r#"["head"]"#, "`embeddings` freezes both"),
+        (r#"["layers", "embeddings"]"#, "leaves nothing to train"),
+    ] {
+        let train = format!("epochs = 4\nfreeze = {freeze}");
+        let error = parse(&WHOLE.replacen("epochs = 4", &train, 1)).expect_err("a mistake");
+        let RecipeError::Invalid { diagnostics } = error else {
+            panic!("{error:?}");
+        };
+        let text = diagnostics[0].to_string();
+        assert!(text.contains(said) && text.contains(":43:"), "{text}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_shown_with_the_nearest() {
     check(
         "template = \"Message",

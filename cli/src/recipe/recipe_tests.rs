@@ -131,6 +131,27 @@ fn the_plan_has_what_is_given_and_the_trainers_own_choice_of_the_rest() {
     let recipe = parse(&WHOLE.replace("epochs = 4", "epochs = 4\nprecision = \"bf16\"")).unwrap();
     let plan = recipe.train().unwrap().plan(shape);
     assert_eq!(plan.precision, limbeck_model::Precision::Bf16);
+    let freeze = "epochs = 4\nfreeze = [\"embeddings\", \"layers.0\"]";
+    let recipe = parse(&WHOLE.replace("epochs = 4", freeze)).unwrap();
+    let train = recipe.train().unwrap();
+    let names: Vec<String> = train
+        .plan(shape)
+        .freeze
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(names, ["embeddings", "layers.0"]);
+    // What a stage is known by changes where the key is given, and nowhere else.
+    let json = |train: &TrainSection| serde_json::to_value(train).unwrap();
+    assert_eq!(
+        json(train)["freeze"],
+        serde_json::json!(["embeddings", "layers.0"])
+    );
+    assert!(
+        json(parse(WHOLE).unwrap().train().unwrap())
+            .get("freeze")
+            .is_none()
+    );
 }
 
 #[test]

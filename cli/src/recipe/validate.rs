@@ -65,6 +65,9 @@ pub(super) fn problems(document: &Document, folder: Option<&Path>) -> Vec<Proble
     if let Some(train) = &document.train {
         checker.train(train, document.harvest.as_ref());
         checker.learn_from_imports(train, document);
+        if let Some(student) = &document.student {
+            checker.freeze(train, student);
+        }
     }
     let has_choices = document
         .harvest

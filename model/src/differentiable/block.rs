@@ -262,6 +262,20 @@ impl Layer for TransformerBlock {
         self.attention_backward(x, kept, &mut dy)?;
         Ok(dy)
     }
+
+    fn learns(&self) -> bool {
+        let weights = &self.weights;
+        [
+            &weights.attention_norm,
+            &weights.queries_keys_values,
+            &weights.attention_out,
+            &weights.feed_forward_norm,
+            &weights.gate_up,
+            &weights.down,
+        ]
+        .into_iter()
+        .any(|weight| self.gradients.wants(weight))
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub trait Layer: Send + Sync {
     /// The gradient of `x` from that of the result. Gradients of weights go to the
     /// [`Gradients`](super::Gradients) that the layer holds.
     fn backward(&self, x: &[f32], kept: Vec<Kept>, dy: Vec<f32>) -> Result<Vec<f32>>;
+
+    /// Whether the way back finds the gradient of any weight.
+    fn learns(&self) -> bool;
 }
 
 /// What lies in memory between the way forward through layers and the way back.
@@ -42,26 +45,32 @@ pub enum Retention {
 
 /// The last of `layers` of the one before and so on down to the first of `x`, `[rows, width]`.
 ///
-/// `backward` may run once. It reaches the layers also where nothing asks for the gradient of `x`.
+/// `backward` may run once. Where nothing asks for the gradient of `x`, it ends at the first layer that learns: those
+/// before it keep nothing and have no way back.
 pub fn layers<L: Layer + 'static>(
     x: &Tensor,
-    layers: Vec<L>,
+    mut layers: Vec<L>,
     retention: Retention,
 ) -> Result<Tensor> {
     let x = x.contiguous()?;
-    let stack = Stack {
+    let stack = |layers| Stack {
         layers,
         recompute: retention == Retention::Inputs,
         passed: Mutex::default(),
     };
     if retention == Retention::Nothing {
-        return x.detach().apply_op1_no_bwd(&Forgetful(stack));
+        return x.detach().apply_op1_no_bwd(&Forgetful(stack(layers)));
     }
     if x.track_op() {
-        x.apply_op1(stack)
-    } else {
-        Var::from_tensor(&x)?.apply_op1(stack)
+        return x.apply_op1(stack(layers));
     }
+    let frozen = layers.iter().take_while(|layer| !layer.learns()).count();
+    let learning = layers.split_off(frozen);
+    let x = x.apply_op1_no_bwd(&Forgetful(stack(layers)))?;
+    if learning.is_empty() {
+        return Ok(x);
+    }
+    Var::from_tensor(&x)?.apply_op1(stack(learning))
 }
 
 struct Stack<L> {
@@ -153,5 +162,64 @@ impl<L: Layer> CustomOp1 for Forgetful<L> {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         self.0.forward(storage, layout, drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::differentiable::test_support::{check_close, random};
+
+    /// Doubles, and counts its ways back.
+    struct Doubling {
+        learns: bool,
+        backwards: Arc<AtomicUsize>,
+    }
+
+    impl Layer for Doubling {
+        fn forward(&self, x: &[f32]) -> Result<(Vec<f32>, Vec<Kept>)> {
+            Ok((x.iter().map(|x| 2.0 * x).collect(), Vec::new()))
+        }
+
+        fn backward(&self, _x: &[f32], _kept: Vec<Kept>, dy: Vec<f32>) -> Result<Vec<f32>> {
+            self.backwards.fetch_add(1, Ordering::Relaxed);
+            Ok(dy.iter().map(|dy| 2.0 * dy).collect())
+        }
+
+        fn learns(&self) -> bool {
+            self.learns
+        }
+    }
+
+    #[test]
+    fn the_way_back_ends_where_nothing_before_it_learns() {
+        let input = random(&[3, 4], 1);
+        let variable = Var::from_tensor(&input).unwrap();
+        let run = |x: &Tensor, learning: &[bool], retention| {
+            let backwards = Arc::new(AtomicUsize::new(0));
+            let stack = learning.iter().map(|&learns| Doubling {
+                learns,
+                backwards: Arc::clone(&backwards),
+            });
+            let y = layers(x, stack.collect(), retention).unwrap();
+            check_close(&y, &(&input * 8.0).unwrap(), 0.0);
+            y.backward().unwrap();
+            (y.track_op(), backwards.load(Ordering::Relaxed))
+        };
+        for retention in [Retention::Activations, Retention::Inputs] {
+            let run = |x, learning| run(x, learning, retention);
+            let x = &input;
+            assert_eq!(run(x, &[true, false, true]), (true, 3));
+            assert_eq!(run(x, &[false, true, false]), (true, 2));
+            assert_eq!(run(x, &[false, false, true]), (true, 1));
+            assert_eq!(run(x, &[false, false, false]), (false, 0));
+            // What is before the layers learns.
+            assert_eq!(run(&variable, &[false, false, false]), (true, 3));
+        }
     }
 }

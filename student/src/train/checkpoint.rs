@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::optimizer::AdamW;
+use super::parameters::Parameters;
 use super::{CurvePoint, InitialWeights, TrainData, TrainError, TrainPlan};
 
 /// Key of the progress in the file's metadata.
@@ -67,6 +68,22 @@ pub(super) struct State {
     pub best: Vec<Vec<f32>>,
     /// Running mean of the weights; empty before averaging begins.
     pub average: Vec<Vec<f32>>,
+}
+
+/// How many numbers each tensor of a state has.
+#[derive(Debug)]
+pub(super) struct Sizes {
+    weights: Vec<usize>,
+    moments: Vec<usize>,
+}
+
+impl Sizes {
+    pub fn of(parameters: &Parameters) -> Self {
+        let parameters = parameters.0.iter();
+        let sizes = parameters.map(|p| (p.variable.elem_count(), p.moments()));
+        let (weights, moments) = sizes.unzip();
+        Self { weights, moments }
+    }
 }
 
 /// What makes two runs the same: plan, data and initial weights.
@@ -154,13 +171,12 @@ pub(super) fn save(workdir: &Path, state: &mut State) -> Result<(), TrainError> 
     Ok(())
 }
 
-/// Reads the state of the run with this fingerprint and precision; `None` where there is no file. `sizes` are the
-/// numbers of the parameters.
+/// Reads the state of the run with this fingerprint and precision; `None` where there is no file.
 pub(super) fn load(
     workdir: &Path,
     fingerprint: &str,
     precision: Precision,
-    sizes: &[usize],
+    sizes: &Sizes,
 ) -> Result<Option<State>, TrainError> {
     let path = file(workdir);
     let content = match std::fs::read(&path) {
@@ -198,9 +214,9 @@ fn read_progress(content: &[u8]) -> Result<Progress, String> {
     serde_json::from_str(progress).map_err(|error| error.to_string())
 }
 
-fn read_tensors(content: &[u8], progress: Progress, sizes: &[usize]) -> Result<State, String> {
+fn read_tensors(content: &[u8], progress: Progress, sizes: &Sizes) -> Result<State, String> {
     let file = SafeTensors::deserialize(content).map_err(|error| error.to_string())?;
-    let read = |group: &str| -> Result<Vec<Vec<f32>>, String> {
+    let read = |group: &str, sizes: &[usize]| -> Result<Vec<Vec<f32>>, String> {
         let tensor = |(i, size): (usize, &usize)| {
             let name = format!("{group}.{i:04}");
             let view = file.tensor(&name).map_err(|error| error.to_string())?;
@@ -213,14 +229,14 @@ fn read_tensors(content: &[u8], progress: Progress, sizes: &[usize]) -> Result<S
         sizes.iter().enumerate().map(tensor).collect()
     };
     let optional = |group: &str| match file.tensor(&format!("{group}.0000")) {
-        Ok(_) => read(group),
+        Ok(_) => read(group, &sizes.weights),
         Err(_) => Ok(Vec::new()),
     };
     Ok(State {
-        weights: read("weights")?,
+        weights: read("weights", &sizes.weights)?,
         optimizer: AdamW {
-            first: read("first")?,
-            second: read("second")?,
+            first: read("first", &sizes.moments)?,
+            second: read("second", &sizes.moments)?,
             updates: progress.updates,
         },
         best: optional("best")?,
@@ -252,10 +268,18 @@ mod tests {
 
     use super::*;
 
-    const SIZES: [usize; 2] = [3, 1];
+    /// The second of two tensors is frozen.
+    fn sizes(first: usize) -> Sizes {
+        Sizes {
+            weights: vec![first, 1],
+            moments: vec![first, 0],
+        }
+    }
 
     fn state() -> State {
-        let tensors = |start: f32| vec![vec![start, 0.1, f32::MIN_POSITIVE], vec![-0.0]];
+        let tensor = |start: f32| vec![start, 0.1, f32::MIN_POSITIVE];
+        let tensors = |start: f32| vec![tensor(start), vec![-0.0]];
+        let moments = |start: f32| vec![tensor(start), Vec::new()];
         State {
             progress: Progress {
                 version: VERSION,
@@ -273,8 +297,8 @@ mod tests {
             },
             weights: tensors(1.0),
             optimizer: AdamW {
-                first: tensors(2.0),
-                second: tensors(3.0),
+                first: moments(2.0),
+                second: moments(3.0),
                 updates: 5,
             },
             best: Vec::new(),
@@ -286,12 +310,12 @@ mod tests {
     fn a_state_comes_back_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(
-            load(folder.path(), "abc", Precision::F32, &SIZES).unwrap(),
+            load(folder.path(), "abc", Precision::F32, &sizes(3)).unwrap(),
             None
         );
         save(folder.path(), &mut state()).unwrap();
         assert_eq!(
-            load(folder.path(), "abc", Precision::F32, &SIZES).unwrap(),
+            load(folder.path(), "abc", Precision::F32, &sizes(3)).unwrap(),
             Some(state())
         );
         assert_eq!(
@@ -306,24 +330,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         save(folder.path(), &mut state()).unwrap();
         assert!(matches!(
-            load(folder.path(), "abd", Precision::F32, &SIZES),
+            load(folder.path(), "abd", Precision::F32, &sizes(3)),
             Err(TrainError::CheckpointMismatch { .. })
         ));
         assert!(matches!(
-            load(folder.path(), "abd", Precision::Bf16, &SIZES),
+            load(folder.path(), "abd", Precision::Bf16, &sizes(3)),
             Err(TrainError::CheckpointPrecision {
                 found: Precision::F32,
                 ..
             })
         ));
         assert!(matches!(
-            load(folder.path(), "abc", Precision::F32, &[3, 2]),
+            load(folder.path(), "abc", Precision::F32, &sizes(2)),
             Err(TrainError::CheckpointDamaged { .. })
         ));
         let whole = std::fs::read(file(folder.path())).unwrap();
         for length in [0, 4, 9, whole.len() / 2, whole.len() - 1] {
             std::fs::write(file(folder.path()), &whole[..length]).unwrap();
-            let result = load(folder.path(), "abc", Precision::F32, &SIZES);
+            let result = load(folder.path(), "abc", Precision::F32, &sizes(3));
             assert!(
                 matches!(result, Err(TrainError::CheckpointDamaged { .. })),
                 "{length} bytes"

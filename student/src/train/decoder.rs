@@ -11,7 +11,7 @@ use limbeck_model::{ModelConfig, Precision};
 
 use super::TrainError;
 use super::batch::Batch;
-use super::parameters::{EMBEDDINGS, Parameters};
+use super::parameters::{EMBEDDINGS, HEAD, Parameters};
 
 /// A Llama-shaped decoder over packed documents.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct StudentDecoder {
     precision: Precision,
     /// What is kept of blocks for the way back.
     retention: Retention,
-    /// Of all parameters.
+    /// Of all parameters that are not frozen.
     gradients: Arc<Gradients>,
 }
 
@@ -71,7 +71,7 @@ impl StudentDecoder {
         let head = if config.tied_embeddings {
             embeddings.clone()
         } else {
-            parameters.variable("lm_head.weight")?
+            parameters.variable(HEAD)?
         };
         Ok(Self {
             embeddings,
@@ -93,7 +93,7 @@ impl StudentDecoder {
             epsilon: config.rms_norm_epsilon,
             precision,
             retention: Retention::Activations,
-            gradients: Arc::new(Gradients::new(parameters.0.iter().map(|p| &p.variable))),
+            gradients: Arc::new(Gradients::new(parameters.trained().map(|p| &p.variable))),
         })
     }
 
@@ -107,7 +107,7 @@ impl StudentDecoder {
         self
     }
 
-    /// Adds the gradients of all parameters to [`Self::gradients`], from a loss of [`Self::loss`].
+    /// Adds the gradients of all parameters that are not frozen to [`Self::gradients`], from a loss of [`Self::loss`].
     pub fn backward(&self, loss: &Tensor) -> Result<()> {
         self.gradients.absorb(&loss.backward()?)
     }

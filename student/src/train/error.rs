@@ -17,6 +17,12 @@ pub enum TrainError {
         /// The values that it may have.
         expected: &'static str,
     },
+    /// What is to stay as it was initialised is not there, or is all there is.
+    #[error("`freeze` {problem}")]
+    Freeze {
+        /// What is wrong, as the rest of the sentence.
+        problem: String,
+    },
     /// An example contradicts itself.
     #[error("example `{id}` cannot be learnt: {reason}")]
     Example {

@@ -3,7 +3,7 @@
 //! - [`plan`]: what is decided beforehand; [`report`]: what is told; [`error`]: what goes wrong
 //! - `corpus`, `document`, `labels`, `candidates`: examples as tokens and targets
 //! - `batch`, `timeline`: which documents each step sees
-//! - `parameters`, `decoder`: the differentiable model
+//! - `parameters`, `freeze`, `decoder`: the differentiable model, and what of it stays as it was
 //! - `step`, `optimizer`, `held_out`, `checkpoint`, `session`: the loop
 //! - [`bench`]: the step alone, measured
 //!
@@ -18,6 +18,7 @@ mod corpus;
 mod decoder;
 mod document;
 pub mod error;
+mod freeze;
 mod held_out;
 mod labels;
 mod optimizer;
@@ -37,6 +38,7 @@ use limbeck_model::{ModelConfig, Tokenizer, WeightMap, WeightTensor};
 use tokio_util::sync::CancellationToken;
 
 pub use error::TrainError;
+pub use freeze::{Part, UnknownPart};
 pub use plan::{Objective, Shape, TrainPlan};
 pub use report::{CurvePoint, Skipped, StepReport, TrainReport, TrainReporter, Trained};
 

@@ -14,7 +14,7 @@ const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.95;
 const EPSILON: f64 = 1e-8;
 
-/// The optimizer's state: f32 moments of every parameter, in the order of the parameters.
+/// The optimizer's state: f32 moments of every parameter, in the order of the parameters. A frozen one has none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct AdamW {
     pub first: Vec<Vec<f32>>,
@@ -38,7 +38,7 @@ impl AdamW {
             parameters
                 .0
                 .iter()
-                .map(|p| vec![0.0; p.variable.elem_count()])
+                .map(|parameter| vec![0.0; parameter.moments()])
                 .collect()
         };
         Self {
@@ -48,7 +48,7 @@ impl AdamW {
         }
     }
 
-    /// Moves every parameter along its gradient. A parameter without one, or one that is not finite, is an error:
+    /// Moves every parameter that is not frozen along its gradient. Such a parameter without one, or one that is not finite, is an error:
     /// `step` names the place in the run.
     pub fn update(
         &mut self,
@@ -61,15 +61,14 @@ impl AdamW {
             name: name.to_owned(),
         };
         let mut squares = Vec::with_capacity(parameters.0.len());
-        for parameter in &parameters.0 {
+        for parameter in parameters.trained() {
             let sum = gradients.with(&parameter.variable, sum_of_squares);
             squares.push(sum.ok_or_else(|| missing(&parameter.name))?);
         }
         let norm = squares.iter().sum::<f64>().sqrt();
         if !norm.is_finite() {
             let broken = parameters
-                .0
-                .iter()
+                .trained()
                 .zip(&squares)
                 .find(|(_, square)| !square.is_finite());
             let name = broken.map_or("all parameters", |(parameter, _)| parameter.name.as_str());
@@ -80,7 +79,11 @@ impl AdamW {
         }
         self.updates += 1;
         let count = self.updates.min(i32::MAX as u64) as i32;
-        for (index, parameter) in parameters.0.iter().enumerate() {
+        let moments = self.first.iter_mut().zip(&mut self.second);
+        for (parameter, (first, second)) in parameters.0.iter().zip(moments) {
+            if parameter.frozen {
+                continue;
+            }
             let decay = if parameter.decays {
                 update.weight_decay
             } else {
@@ -95,7 +98,6 @@ impl AdamW {
                 beta_2: BETA_2 as f32,
                 epsilon: EPSILON as f32,
             };
-            let (first, second) = (&mut self.first[index], &mut self.second[index]);
             let updated = gradients.with(&parameter.variable, |gradient| {
                 parameter.variable.inplace_op1(&Apply {
                     gradient,
@@ -154,7 +156,7 @@ mod tests {
     fn parameters() -> Parameters {
         let config = tiny_config();
         let weights = initial_weights(&config, &InitialWeights::Random, 1).unwrap();
-        Parameters::new(&config, &weights).unwrap()
+        Parameters::new(&config, &weights, &[]).unwrap()
     }
 
     /// The sum over parameters of half their squared distance from `goal`, whose gradient is the distance.

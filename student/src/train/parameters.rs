@@ -1,4 +1,4 @@
-//! The trainable numbers: how they start, and how they map to Hugging Face tensors.
+//! The student's numbers: how they start, and how they map to Hugging Face tensors.
 //!
 //! Projections that read the same input are one matrix here, so that they are one product: queries, keys and values;
 //! gate and up. Rows of a fused matrix are the rows of its parts one after another.
@@ -8,36 +8,57 @@ use limbeck_model::{ModelConfig, WeightMap, WeightTensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{InitialWeights, TrainError};
+use super::{InitialWeights, Part, TrainError};
 use crate::embeddings::INITIAL_DEVIATION;
 
 /// The embedding table's Hugging Face name.
 pub(super) const EMBEDDINGS: &str = "model.embed_tokens.weight";
+/// The output head's, where it is not the embedding table.
+pub(super) const HEAD: &str = "lm_head.weight";
 
-/// One trainable tensor.
+/// One tensor of the student.
 #[derive(Debug)]
 pub(super) struct Parameter {
     pub name: String,
     pub variable: Var,
     /// Matrices of linear layers decay; embeddings and norms do not.
     pub decays: bool,
+    /// It stays as it was initialised.
+    pub frozen: bool,
     /// Hugging Face tensors that it holds, with their shapes.
     parts: Vec<(String, Vec<usize>)>,
 }
 
-/// All trainable tensors, in a fixed order.
+impl Parameter {
+    /// Numbers that each of the optimizer's moments has of it.
+    pub fn moments(&self) -> usize {
+        if self.frozen {
+            0
+        } else {
+            self.variable.elem_count()
+        }
+    }
+}
+
+/// All tensors of a student, in a fixed order.
 #[derive(Debug)]
 pub(super) struct Parameters(pub Vec<Parameter>);
 
 impl Parameters {
-    pub fn new(config: &ModelConfig, weights: &WeightMap) -> Result<Self, TrainError> {
+    /// Those in `freeze` are not trained.
+    pub fn new(
+        config: &ModelConfig,
+        weights: &WeightMap,
+        freeze: &[Part],
+    ) -> Result<Self, TrainError> {
         let mut parameters: Vec<Parameter> = Vec::new();
         for (name, shape) in config.weight_names() {
             let fused = fused_name(&name);
             match parameters.last_mut().filter(|last| last.name == fused) {
                 Some(last) => last.parts.push((name, shape)),
                 None => parameters.push(Parameter {
-                    decays: shape.len() > 1 && fused != EMBEDDINGS && fused != "lm_head.weight",
+                    decays: shape.len() > 1 && fused != EMBEDDINGS && fused != HEAD,
+                    frozen: freeze.iter().any(|part| part.holds(&fused)),
                     name: fused,
                     variable: Var::zeros((), candle_core::DType::F32, &Device::Cpu)?,
                     parts: vec![(name, shape)],
@@ -54,6 +75,11 @@ impl Parameters {
             parameter.variable = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
         }
         Ok(Self(parameters))
+    }
+
+    /// Those that are not frozen.
+    pub fn trained(&self) -> impl Iterator<Item = &Parameter> {
+        self.0.iter().filter(|parameter| !parameter.frozen)
     }
 
     /// The variable of a name that the configuration has.
@@ -205,7 +231,7 @@ mod tests {
                 ..tiny_config()
             };
             let weights = initial_weights(&config, &InitialWeights::Random, 1).unwrap();
-            let parameters = Parameters::new(&config, &weights).unwrap();
+            let parameters = Parameters::new(&config, &weights, &[]).unwrap();
             assert!(parameters.0.len() < config.weight_names().len());
             assert_eq!(parameters.weights(&parameters.values().unwrap()), weights);
             let decaying = parameters

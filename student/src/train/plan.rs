@@ -3,7 +3,7 @@
 use limbeck_model::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::TrainError;
+use super::{Part, TrainError};
 
 /// The plan of one training run. Two runs with equal plans, data and initial weights give the same numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +63,10 @@ pub struct TrainPlan {
     /// In what numbers products are computed; weights, sums, gradients and moments are f32 always. A run may differ
     /// from one of another precision in every bit.
     pub precision: Precision,
+    /// What stays as it was initialised. No gradient of it is computed, it has no moments and no part in the norm that is
+    /// clipped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<Part>,
 }
 
 impl TrainPlan {
@@ -147,7 +151,7 @@ impl TrainPlan {
             ),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
-            None => Ok(()),
+            None => Part::check(&self.freeze, &self.shape),
             Some((_, field, expected)) => Err(TrainError::Plan { field, expected }),
         }
     }
@@ -179,6 +183,7 @@ impl Default for TrainPlan {
             average_last: 0.0,
             checkpoint_every: 200,
             precision: Precision::Auto,
+            freeze: Vec::new(),
         }
     }
 }

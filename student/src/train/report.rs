@@ -42,7 +42,7 @@ pub struct Trained {
 /// How training went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainReport {
-    /// Trainable numbers.
+    /// Numbers of the student, frozen ones included.
     pub parameters: usize,
     /// Tokens seen, repetitions included.
     pub tokens: u64,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use limbeck_model::{ModelConfig, WeightMap};
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::{self, Best, Progress, State};
+use super::checkpoint::{self, Best, Progress, Sizes, State};
 use super::corpus::Corpus;
 use super::decoder::{Dropout, StudentDecoder};
 use super::held_out::{Judge, Judged};
@@ -50,14 +50,11 @@ impl<'a> Session<'a> {
         workdir: &'a Path,
         fingerprint: String,
     ) -> Result<Self, TrainError> {
-        let parameters = Parameters::new(&config, &initial_weights(&config, initial, plan.seed)?)?;
+        let weights = initial_weights(&config, initial, plan.seed)?;
+        let parameters = Parameters::new(&config, &weights, &plan.freeze)?;
         let decoder = StudentDecoder::new(&config, &parameters, plan.precision)?
             .with_recompute(plan.recompute);
-        let sizes: Vec<usize> = parameters
-            .0
-            .iter()
-            .map(|p| p.variable.elem_count())
-            .collect();
+        let sizes = Sizes::of(&parameters);
         let state = match checkpoint::load(workdir, &fingerprint, plan.precision, &sizes)? {
             Some(state) => {
                 parameters.set_values(&state.weights)?;
@@ -166,14 +163,15 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let share = 1.0 / count as f32;
-        for (mean, value) in self
-            .state
-            .average
-            .iter_mut()
-            .flatten()
-            .zip(current.iter().flatten())
-        {
-            *mean += (value - *mean) * share;
+        let means = self.state.average.iter_mut().zip(&current);
+        for (parameter, (means, values)) in self.parameters.0.iter().zip(means) {
+            // The mean of what never moves, without a rounding of its own.
+            if parameter.frozen {
+                continue;
+            }
+            for (mean, value) in means.iter_mut().zip(values) {
+                *mean += (value - *mean) * share;
+            }
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use limbeck_model::Precision;
+use limbeck_student::train::Part;
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -90,6 +91,10 @@ pub struct BenchTrainArgs {
     /// Compute activations again on the way back rather than keep them
     #[arg(long)]
     pub recompute: bool,
+    /// Parts that stay as they are: `embeddings` (tied to the head), `layers`, or one layer such as `layers.0`; several
+    /// with commas between them
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    pub freeze: Vec<Part>,
     /// Seed of the weights and the texts
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -51,6 +51,7 @@ fn plan(args: &BenchTrainArgs) -> TrainPlan {
         seed: args.seed,
         precision: args.precision.into(),
         recompute: args.recompute,
+        freeze: args.freeze.clone(),
         ..TrainPlan::default()
     }
 }
@@ -111,11 +112,13 @@ fn to_json(
         "steps": args.steps,
         "warm_up_steps": WARM_UP_STEPS,
         "recompute": args.recompute,
+        "freeze": args.freeze,
         "seed": args.seed,
         "learning_rate": plan.learning_rate,
         "weight_decay": plan.weight_decay,
         "clip": plan.clip,
         "parameters": measured.parameters,
+        "trained_parameters": measured.trained_parameters,
         "tokens_per_second": measured.tokens_per_second,
         "peak_rss_bytes": peak_rss_bytes,
         "first_loss": measured.losses.first(),
@@ -143,9 +146,14 @@ fn to_text(args: &BenchTrainArgs, measured: &TrainBench, peak: Option<u64>) -> S
         || "unknown".to_owned(),
         |bytes| format!("{:.0} MB at its peak", bytes as f64 / 1e6),
     );
+    let frozen = measured.parameters - measured.trained_parameters;
+    let frozen = match frozen {
+        0 => String::new(),
+        _ => format!(" ({:.1} M frozen)", frozen as f64 / 1e6),
+    };
     let (first, last) = (measured.losses.first(), measured.losses.last());
     format!(
-        "{:.1} M parameters: width {width}, {layers} layers, {heads} heads, feed-forward {ffn}, vocabulary {vocab}\n\
+        "{:.1} M parameters{frozen}: width {width}, {layers} layers, {heads} heads, feed-forward {ffn}, vocabulary {vocab}\n\
          {steps} steps of {batch} texts of {sequence} tokens, after {WARM_UP_STEPS} that are not timed\n\
          training   {:.0} tokens a second\n\
          memory     {memory}\n\

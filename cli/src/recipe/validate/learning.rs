@@ -1,6 +1,6 @@
 //! `[student]` and `[train]`.
 
-use limbeck_student::train::TrainError;
+use limbeck_student::train::{Part, TrainError};
 
 use super::{Checker, LEAST_VOCABULARY, MOST_VOCABULARY};
 use crate::recipe::harvest::HarvestSection;
@@ -68,6 +68,13 @@ impl Checker<'_> {
         }
     }
 
+    /// What stays as it was must be there, and leave something to train.
+    pub(super) fn freeze(&mut self, train: &TrainSection, student: &StudentSection) {
+        if let Err(error) = Part::check(&train.freeze, &student.shape.to_shape()) {
+            self.wrong("train.freeze", error.to_string());
+        }
+    }
+
     /// The trainer knows what it can be told; it stops at the first thing that it cannot.
     pub(super) fn train(&mut self, train: &TrainSection, harvest: Option<&HarvestSection>) {
         // Wrong shapes are told apart above, and are not to hide what is wrong here.
@@ -80,7 +87,8 @@ impl Checker<'_> {
             context: 128,
             tied: true,
         };
-        let plan = train.plan(&fine);
+        let mut plan = train.plan(&fine);
+        plan.freeze.clear();
         if let Err(TrainError::Plan { field, expected }) = plan.validate() {
             self.wrong(
                 format!("train.{field}"),

@@ -13,7 +13,7 @@ use super::batch::{Batch, BatchBuilder, Goal};
 use super::decoder::StudentDecoder;
 use super::document::Document;
 use super::optimizer::{AdamW, Update};
-use super::parameters::Parameters;
+use super::parameters::{Parameter, Parameters};
 use super::step::Step;
 use super::{TrainError, TrainPlan, config, on_training_thread};
 
@@ -37,8 +37,10 @@ pub struct TrainBench {
     pub tokens_per_second: f64,
     /// The mean loss of each step in nats a token, before its update: first those of the warm-up.
     pub losses: Vec<f32>,
-    /// Numbers that are trained.
+    /// Numbers of the student.
     pub parameters: usize,
+    /// Those that are not frozen.
+    pub trained_parameters: usize,
     /// What products were computed in, never [`Precision::Auto`].
     pub precision: Precision,
     /// The widest instructions that products use.
@@ -49,8 +51,8 @@ pub struct TrainBench {
 
 /// Takes steps as [`train`](super::train) does, on generated weights and texts, every token of which is supervised.
 ///
-/// Of the plan count the shape, the seed, the precision, the peak learning rate (which stays as it is), weight decay and
-/// clipping.
+/// Of the plan count the shape, the seed, the precision, the peak learning rate (which stays as it is), weight decay,
+/// clipping and what is frozen.
 /// Every step sees texts that are new to it. `tests/pytorch/bench_train.py` has `PyTorch` do the same.
 ///
 /// # Errors
@@ -85,7 +87,8 @@ impl<'a> Bench<'a> {
         work: &'a TrainBenchWork,
         config: &ModelConfig,
     ) -> Result<Self, TrainError> {
-        let parameters = Parameters::new(config, &generated::weights(config, plan.seed))?;
+        let weights = generated::weights(config, plan.seed);
+        let parameters = Parameters::new(config, &weights, &plan.freeze)?;
         Ok(Self {
             plan,
             work,
@@ -113,12 +116,8 @@ impl<'a> Bench<'a> {
         Ok(TrainBench {
             tokens_per_second: tokens as f64 / seconds,
             losses: self.losses,
-            parameters: self
-                .parameters
-                .0
-                .iter()
-                .map(|parameter| parameter.variable.elem_count())
-                .sum(),
+            parameters: numbers(self.parameters.0.iter()),
+            trained_parameters: numbers(self.parameters.trained()),
             precision: self.plan.precision,
             instruction_set: self.plan.precision.instruction_set(),
             threads: rayon::current_num_threads(),
@@ -161,6 +160,10 @@ impl<'a> Bench<'a> {
             })
             .collect()
     }
+}
+
+fn numbers<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> usize {
+    parameters.map(|p| p.variable.elem_count()).sum()
 }
 
 fn batch(documents: &[Document]) -> Batch {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod freeze;
 mod gradients;
 mod learning;
 mod precision;
