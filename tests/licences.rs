@@ -132,7 +132,10 @@ fn a_licence_of_ones_own_is_known_by_its_text_which_goes_with_the_model() {
     let stale = "licences::student-license-stale";
     project.file("acme.txt", "You may not.\n");
     assert_eq!(audit(&project, 2), [deny(stale), deny(UNKNOWN)]);
-    project.stage("train").run().fails_saying([stale]);
+    let fresh = Project::choices(12);
+    fresh.file("acme.txt", "You may not.\n");
+    fresh.edit(STUDENT, &named("acme.txt", &digest));
+    fresh.stage("train").run().fails_saying([stale]);
     fs::remove_file(project.path().join("acme.txt")).unwrap();
     assert_eq!(audit(&project, 2), [deny(stale), deny(UNKNOWN)]);
     project.file("acme.txt", " \n");
