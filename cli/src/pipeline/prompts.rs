@@ -8,6 +8,7 @@ use limbeck_store::{ContentIds, Prompt, SamplingParameters, id_bytes};
 use limbeck_teacher::Ask;
 use limbeck_teacher::wire::WireRequest;
 use serde_json::{Map, Value};
+use tokio::task::JoinHandle;
 
 use super::teacher::Loaded;
 use super::{Pipeline, redact};
@@ -198,8 +199,13 @@ impl Pipeline {
     ) -> anyhow::Result<(Arc<ContentIds>, Counts)> {
         let (ids, counts) = self.check_prompts(prompts, teachers)?;
         let mut reading = prompts.read()?;
+        // A chunk is written while the next one is read.
+        let mut writing: Option<JoinHandle<_>> = None;
         loop {
             let chunk = reading.chunk()?;
+            if let Some(writing) = writing.take() {
+                writing.await.context("writing the prompts")??;
+            }
             if chunk.is_empty() {
                 return Ok((Arc::new(ids.into()), counts));
             }
@@ -210,7 +216,8 @@ impl Pipeline {
                 }
             }
             let chunk: Vec<Prompt> = chunk.into_iter().map(|(_, prompt)| prompt).collect();
-            self.store.add_prompts(&chunk).await?;
+            let store = self.store.clone();
+            writing = Some(tokio::spawn(async move { store.add_prompts(&chunk).await }));
         }
     }
 

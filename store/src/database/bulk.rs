@@ -2,7 +2,7 @@
 //! second costs more than what it does there.
 
 /// How many rows a statement may have, the most first. Few, so that `SQLite` keeps each of them prepared.
-const LENGTHS: [usize; 4] = [64, 16, 4, 1];
+const LENGTHS: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// Cuts `rows` into pieces that have a statement of their length, in their order.
 pub(super) fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
@@ -20,13 +20,13 @@ mod tests {
 
     #[test]
     fn the_pieces_are_the_rows_in_their_order() {
-        for count in [0, 1, 3, 4, 63, 64, 65, 214] {
+        for count in [0, 1, 3, 4, 63, 64, 65, 255, 256, 1279] {
             let rows: Vec<usize> = (0..count).collect();
             let pieces: Vec<&[usize]> = pieces(&rows).collect();
             assert_eq!(pieces.concat(), rows);
             let lengths = |length| pieces.iter().filter(|piece| piece.len() == length).count();
-            assert_eq!(lengths(64), count / 64);
-            assert!(pieces.len() <= count / 64 + 9, "{count}");
+            assert_eq!(lengths(256), count / 256);
+            assert!(pieces.len() <= count / 256 + 12, "{count}");
         }
     }
 }

@@ -28,6 +28,10 @@ const PAGES_BETWEEN_CHECKPOINTS: u32 = 16_384;
 /// Memory for pages, in KiB (a negative size, as `SQLite` wants it): the inner pages of the indices and the last rows.
 const CACHE_KIB: i32 = 16_384;
 
+/// Rows that a statement may be ahead of who reads them: a whole group of answers, so that the database's thread need not
+/// wait for each to be taken.
+const ROWS_AHEAD: usize = 1024;
+
 /// With one connection for all tasks, waiting for it is normal and no sign of trouble.
 const LONGEST_WAIT_FOR_THE_CONNECTION: Duration = Duration::from_hours(1);
 
@@ -42,6 +46,7 @@ impl Store {
             .filename(path)
             .create_if_missing(true)
             .foreign_keys(true)
+            .row_buffer_size(ROWS_AHEAD)
             .busy_timeout(BUSY_TIMEOUT);
         // Asked before the journal mode is set, since that already writes to the file.
         version(path, &options).await?;
