@@ -15,9 +15,10 @@ use super::{ExportError, ExportFormat, ExportModel};
 /// Largest logit difference of a format that keeps every bit, and of a rounded one to the same rounding in memory.
 const EXACT: f32 = 1e-5;
 const SAME_ROUNDING: f32 = 1e-3;
-/// Largest logit difference of 16-bit weights, relative to the largest logit: an f16 is off by up to 2⁻¹¹ of its
-/// value, and errors of a few layers add up to a few of these.
-const HALF_PRECISION: f32 = 2e-3;
+/// Largest logit difference of 16-bit weights, relative to the largest logit. An f16 is off by up to 2⁻¹¹ of its value;
+/// layers add these up and some make more of them (with frozen embeddings 16 of them were seen). That the file holds the
+/// right weights is for [`SAME_ROUNDING`] to say; this is about whether 16 bits are enough for them.
+const HALF_PRECISION: f32 = 2e-2;
 
 /// Tokens of each greedy continuation that is compared.
 const GREEDY_TOKENS: usize = 16;
