@@ -16,8 +16,11 @@ use crate::printer::WithHint;
 use crate::recipe::{Asking, Phrasing, PromptTable, SourceTable};
 use crate::table::{Chosen, DrawnRow, DrawnRows, RowFile};
 
-/// Prompts that are held at once.
-const CHUNK: usize = 1000;
+/// Prompts that are held at once, at most: each lot of them is written for itself, and since their ids are digests each
+/// changes nearly all pages of the indices.
+const CHUNK: usize = 4096;
+/// Bytes of text at which a lot is large enough.
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// The prompts that were drawn: every phrasing of every row, the main one of all rows first. A row is a few bytes.
 pub struct DrawnPrompts {
@@ -159,12 +162,18 @@ pub struct Reading<'a, I> {
 impl<I: Iterator<Item = DrawnRow>> Reading<'_, I> {
     /// The next prompts; none at the end.
     pub fn chunk(&mut self) -> anyhow::Result<Vec<Placed>> {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        while chunk.len() < CHUNK {
+        let mut chunk = Vec::new();
+        let mut bytes = 0;
+        while chunk.len() < CHUNK && bytes < CHUNK_BYTES {
             let Some(row) = self.rows.next() else { break };
             let (row, columns) = row?;
             let (ways, counts) = (&mut self.ways, &mut self.counts);
-            chunk.extend(self.prompts.prompts_of(row, &columns, ways, counts)?);
+            let prompts = self.prompts.prompts_of(row, &columns, ways, counts)?;
+            let texts = prompts
+                .iter()
+                .map(|(_, prompt)| prompt.body.bytes() + prompt.input.len());
+            bytes += texts.sum::<usize>();
+            chunk.extend(prompts);
         }
         Ok(chunk)
     }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-use sqlx::SqliteConnection;
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
-use super::Store;
-use super::ledger::AttemptRun;
+use super::ledger::WrittenAttempts;
+use super::{Store, bulk};
 use crate::StoreError;
 use crate::record::{Attempt, AttemptStatus, Call};
 
@@ -24,15 +25,13 @@ impl Store {
         connection: &mut SqliteConnection,
         attempts: &[Attempt],
     ) -> Result<(), StoreError> {
-        let before = self.last_attempt(connection).await?;
-        insert_all(connection, attempts.iter())
+        let attempts: Vec<_> = attempts.iter().collect();
+        let written = insert_all(connection, &attempts)
             .await
             .map_err(self.explain())?;
-        if let Some(run) = AttemptRun::after(before, attempts.len()) {
-            let entry = self.attempt_entry(connection, run, false).await?;
-            self.append(connection, vec![entry]).await?;
-        }
-        Ok(())
+        let written = WrittenAttempts::of(&written).map_err(self.explain())?;
+        let entries = written.iter().map(|run| run.entry(false)).collect();
+        self.append(connection, entries).await
     }
 
     /// The tries at one trace, in the order in which they were recorded, whether it was answered or not.
@@ -114,56 +113,60 @@ impl AttemptRow {
     }
 }
 
-/// Keeps `attempts` in their order, all with one statement: each statement is a walk to the database's own thread and
-/// back, which at thousands of answers a second costs more than what it does there.
+/// Keeps `attempts`; returns their rows in the same order, which are numbered on from the last one before them.
 pub(super) async fn insert_all(
     connection: &mut SqliteConnection,
-    attempts: impl Iterator<Item = &Attempt>,
-) -> Result<(), sqlx::Error> {
-    let rows: Vec<Value> = attempts.map(row).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let rows = Value::Array(rows).to_string();
-    sqlx::query!(
-        "INSERT INTO attempts
-             (prompt_id, trace_id, teacher, started_at, waited_ms, latency_ms, failure_kind, failure_message,
-              endpoint, key_alias, http_status, headers, request_id, prompt_tokens, completion_tokens,
-              cost_nano_usd)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-             value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13,
-             value ->> 14, value ->> 15
-         FROM json_each(?1) ORDER BY key",
-        rows,
+    attempts: &[&Attempt],
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let into = "INSERT INTO attempts
+         (prompt_id, trace_id, teacher, started_at, waited_ms, latency_ms, failure_kind, failure_message,
+          endpoint, key_alias, http_status, headers, request_id, prompt_tokens, completion_tokens,
+          cost_nano_usd) ";
+    let rows = bulk::insert(
+        connection,
+        into,
+        attempts,
+        "RETURNING *",
+        |mut columns, attempt| {
+            let (kind, message) = match &attempt.status {
+                AttemptStatus::Answered => (None, None),
+                AttemptStatus::Failed { kind, message } => (Some(kind), Some(message)),
+            };
+            let call = attempt.call.as_deref();
+            columns
+                .push_bind(&attempt.prompt_id)
+                .push_bind(&attempt.trace_id)
+                .push_bind(&attempt.teacher)
+                .push_bind(&attempt.started_at)
+                .push_bind(attempt.waited_ms as i64)
+                .push_bind(attempt.latency_ms as i64)
+                .push_bind(kind)
+                .push_bind(message)
+                .push_bind(call.map(|call| &call.endpoint))
+                .push_bind(call.and_then(|call| call.key_alias.as_ref()))
+                .push_bind(call.and_then(|call| call.http_status))
+                .push_bind(call.map(|call| json!(call.headers).to_string()))
+                .push_bind(call.and_then(|call| call.request_id.as_ref()))
+                .push_bind(
+                    call.and_then(|call| call.prompt_tokens)
+                        .map(|count| count as i64),
+                )
+                .push_bind(
+                    call.and_then(|call| call.completion_tokens)
+                        .map(|count| count as i64),
+                )
+                .push_bind(
+                    call.and_then(|call| call.cost_nano_usd)
+                        .map(|cost| cost as i64),
+                );
+        },
     )
-    .execute(connection)
     .await?;
-    Ok(())
-}
-
-/// The columns of [`insert_all`].
-fn row(attempt: &Attempt) -> Value {
-    let (kind, message) = match &attempt.status {
-        AttemptStatus::Answered => (None, None),
-        AttemptStatus::Failed { kind, message } => (Some(kind), Some(message)),
-    };
-    let call = attempt.call.as_deref();
-    json!([
-        attempt.prompt_id,
-        attempt.trace_id,
-        attempt.teacher,
-        attempt.started_at,
-        attempt.waited_ms,
-        attempt.latency_ms,
-        kind,
-        message,
-        call.map(|call| &call.endpoint),
-        call.and_then(|call| call.key_alias.as_ref()),
-        call.and_then(|call| call.http_status),
-        call.map(|call| json!(call.headers).to_string()),
-        call.and_then(|call| call.request_id.as_ref()),
-        call.and_then(|call| call.prompt_tokens),
-        call.and_then(|call| call.completion_tokens),
-        call.and_then(|call| call.cost_nano_usd),
-    ])
+    let mut numbered = Vec::with_capacity(rows.len());
+    for row in rows {
+        numbered.push((row.try_get::<i64, _>("number")?, row));
+    }
+    // `SQLite` promises no order of what a statement returns.
+    numbered.sort_unstable_by_key(|(number, _)| *number);
+    Ok(numbered.into_iter().map(|(_, row)| row).collect())
 }

@@ -3,13 +3,13 @@
 use sqlx::SqliteConnection;
 
 use super::erased_imports::ErasedImports;
-use super::ledger::{AttemptRun, TraceEntry};
-use super::traces::{TraceRow, insert_receipts, insert_traces};
+use super::ledger::{Entry, WrittenAttempts};
+use super::traces::TraceRow;
 use super::{Store, attempts};
 use crate::StoreError;
 use crate::record::{
     Answered, AttemptStatus, ImportCounts, ImportOutcome, Imported, ImportedAnswer,
-    ImportedFailure, Prompt, TraceKey, now,
+    ImportedFailure, TraceKey, now,
 };
 
 impl Store {
@@ -26,7 +26,7 @@ impl Store {
         let mut left_out = Vec::new();
         let recorded_at = now();
         let mut transaction = self.begin().await?;
-        let (mut prompts, mut new, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+        let mut entries = Vec::new();
         let erased = self.erased_imports(&mut transaction).await?;
         for (place, row) in rows.iter().enumerate() {
             if self.is_erased(&mut transaction, &erased, row).await? {
@@ -34,43 +34,31 @@ impl Store {
                 left_out.push(place);
                 continue;
             }
-            let is_new = self.import_prompt(&mut transaction, row.prompt()).await?;
-            if is_new {
-                prompts.push(row.prompt().id.clone());
-            }
-            counts.prompts += u64::from(is_new);
+            let then = "ON CONFLICT (id) DO NOTHING RETURNING *";
+            let written = self
+                .insert_prompts(&mut transaction, &[row.prompt()], then)
+                .await?;
+            entries.extend(self.written_prompts(&written)?);
+            counts.prompts += written.len() as u64;
             match row {
                 Imported::Answer(answer) => {
-                    let (id, is_new) = self
+                    let (id, entry) = self
                         .import_answer(&mut transaction, answer, &erased, &recorded_at)
                         .await?;
-                    if is_new {
-                        new.push(TraceEntry {
-                            id: id.clone(),
-                            attempts: None,
-                        });
-                    }
                     traces.push(id);
-                    counts.answers += u64::from(is_new);
-                    counts.known_answers += u64::from(!is_new);
+                    counts.answers += u64::from(entry.is_some());
+                    counts.known_answers += u64::from(entry.is_none());
+                    entries.extend(entry);
                 }
                 Imported::Failure(failure) => {
-                    let before = self.last_attempt(&mut transaction).await?;
-                    let is_new = self.import_failure(&mut transaction, failure).await?;
-                    if let Some(run) = AttemptRun::after(before, usize::from(is_new)) {
-                        entries.push(self.attempt_entry(&mut transaction, run, false).await?);
-                    }
-                    counts.failures += u64::from(is_new);
-                    counts.known_failures += u64::from(!is_new);
+                    let written = self.import_failure(&mut transaction, failure).await?;
+                    counts.failures += u64::from(written.is_some());
+                    counts.known_failures += u64::from(written.is_none());
+                    entries.extend(written.map(|attempt| attempt.entry(false)));
                 }
             }
         }
-        let mut all = self
-            .prompt_entries(&mut transaction, &prompts, false)
-            .await?;
-        all.extend(self.trace_entries(&mut transaction, &new, false).await?);
-        all.extend(entries);
-        self.append(&mut transaction, all).await?;
+        self.append(&mut transaction, entries).await?;
         transaction.commit().await.map_err(self.explain())?;
         Ok(ImportOutcome {
             counts,
@@ -103,42 +91,14 @@ impl Store {
         }
     }
 
-    /// Whether the prompt was new.
-    async fn import_prompt(
-        &self,
-        connection: &mut SqliteConnection,
-        prompt: &Prompt,
-    ) -> Result<bool, StoreError> {
-        let body = self.json(&prompt.body)?;
-        let tags = self.json(&prompt.tags)?;
-        let row = prompt.row as i64;
-        let inserted = sqlx::query!(
-            "INSERT INTO prompts (id, body, input, phrasing, source, row, license, tags)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (id) DO NOTHING",
-            prompt.id,
-            body,
-            prompt.input,
-            prompt.phrasing,
-            prompt.source,
-            row,
-            prompt.license,
-            tags,
-        )
-        .execute(connection)
-        .await
-        .map_err(self.explain())?;
-        Ok(inserted.rows_affected() == 1)
-    }
-
-    /// The answer's id, and whether it was new.
+    /// The answer's id, and the ledger's record of it if it was new.
     async fn import_answer(
         &self,
         connection: &mut SqliteConnection,
         answer: &ImportedAnswer,
         erased: &ErasedImports,
         recorded_at: &str,
-    ) -> Result<(String, bool), StoreError> {
+    ) -> Result<(String, Option<Entry>), StoreError> {
         let explain = self.explain();
         // Where one of several answers that say the same is gone, counting them does not tell which are there.
         if erased.touches(&answer.prompt.id)
@@ -147,7 +107,7 @@ impl Store {
                 .answer_of_the_same_row(connection, answer, import)
                 .await?
         {
-            return Ok((id, false));
+            return Ok((id, None));
         }
         let parameters = self.json(&answer.parameters)?;
         let there = sqlx::query!(
@@ -165,7 +125,7 @@ impl Store {
         .map_err(explain)?;
         if there.same > i64::from(answer.repeats) {
             let id = self.known_answer(connection, answer, &parameters).await?;
-            return Ok((id, false));
+            return Ok((id, None));
         }
         let answered = Answered {
             key: TraceKey {
@@ -178,17 +138,14 @@ impl Store {
             attempts: Vec::new(),
             receipt: answer.receipt.clone(),
         };
+        let mut rows = vec![TraceRow::new(self, &answered)?];
+        let parts = self
+            .insert_answers(connection, &mut rows, recorded_at)
+            .await?;
         let id = answered.key.id();
-        let is_new = self.known_traces(connection, &[&id]).await?.is_empty();
-        if is_new {
-            let row = TraceRow::new(self, &answered)?;
-            insert_traces(connection, &[row], recorded_at)
-                .await
-                .map_err(explain)?;
-            let new = [(id.clone(), &answered)];
-            insert_receipts(self, connection, &new, recorded_at).await?;
-        }
-        Ok((id, is_new))
+        let parts = parts.get(&id);
+        let entry = parts.map(|_| self.trace_entry(&id, parts, None, false));
+        Ok((id, entry.transpose()?))
     }
 
     /// The id of the answer that says the same, the later ones of several for the later repeats.
@@ -214,12 +171,12 @@ impl Store {
         .map_err(self.explain())
     }
 
-    /// Whether the failure was new.
+    /// The failure as it was written; `None` if it was known.
     async fn import_failure(
         &self,
         connection: &mut SqliteConnection,
         failure: &ImportedFailure,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<WrittenAttempts>, StoreError> {
         let explain = self.explain();
         let attempt = &failure.attempt;
         let AttemptStatus::Failed { kind, message } = &attempt.status else {
@@ -239,11 +196,11 @@ impl Store {
         .await
         .map_err(explain)?;
         if known > 0 {
-            return Ok(false);
+            return Ok(None);
         }
-        attempts::insert_all(connection, std::iter::once(attempt))
+        let written = attempts::insert_all(connection, &[attempt])
             .await
             .map_err(explain)?;
-        Ok(true)
+        WrittenAttempts::of(&written).map_err(explain)
     }
 }

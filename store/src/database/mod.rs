@@ -47,7 +47,8 @@ pub use telling::ClarifiedAnswers;
 /// enough to bound what is held at once.
 const IDS_PER_STATEMENT: usize = 500;
 
-/// An open store. Clones share one connection; the last one to go gives the store up to other processes.
+/// An open store. Clones share one connection, and another that only reads; the last one to go gives the store up to
+/// other processes.
 #[derive(Debug, Clone)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -55,8 +56,10 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Shared {
-    // Declared before the lock, so that the connection is let go first.
+    // Declared before the lock, so that the connections are let go first.
     pool: SqlitePool,
+    /// Reads while the other connection writes.
+    beside: SqlitePool,
     path: PathBuf,
     /// Signs checkpoints, where there is a key.
     signer: OnceLock<SecretKey>,
@@ -73,11 +76,17 @@ impl Store {
 
     /// Waits for what is in flight and closes the database; dropping the last clone does so in the background.
     pub async fn close(self) {
+        self.shared.beside.close().await;
         self.shared.pool.close().await;
     }
 
     fn pool(&self) -> &SqlitePool {
         &self.shared.pool
+    }
+
+    /// A connection that reads what is committed, and need not wait for a commit.
+    fn beside(&self) -> &SqlitePool {
+        &self.shared.beside
     }
 
     /// A transaction that takes the right to write at once; rolled back unless committed.

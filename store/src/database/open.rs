@@ -54,7 +54,9 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", PAGES_BETWEEN_CHECKPOINTS.to_string())
-            .pragma("cache_size", (-CACHE_KIB).to_string());
+            .pragma("cache_size", (-CACHE_KIB).to_string())
+            // What a statement of many rows changes is noted down until it ends; not in a file of its own.
+            .pragma("temp_store", "MEMORY");
         let store = Self::connect(path, options, Some(lock)).await?;
         MIGRATIONS
             .run(store.pool())
@@ -95,19 +97,27 @@ impl Store {
         options: SqliteConnectOptions,
         lock: Option<StoreLock>,
     ) -> Result<Self, StoreError> {
-        let pool = SqlitePoolOptions::new()
+        let one = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
             .before_acquire(|connection, _| Box::pin(is_at_rest(connection)))
-            .acquire_timeout(LONGEST_WAIT_FOR_THE_CONNECTION)
+            .acquire_timeout(LONGEST_WAIT_FOR_THE_CONNECTION);
+        let beside = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .row_buffer_size(ROWS_AHEAD)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = one
+            .clone()
             .connect_with(options)
             .await
             .map_err(|error| StoreError::from_sqlx(path, error))?;
         Ok(Self {
             shared: Arc::new(Shared {
                 pool,
+                beside: one.connect_lazy_with(beside),
                 path: path.to_owned(),
                 signer: OnceLock::new(),
                 terms: OnceLock::new(),

@@ -1,9 +1,9 @@
 //! Prompts in the database.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::{IDS_PER_STATEMENT, Store, bulk, id_list};
 use crate::StoreError;
@@ -15,79 +15,67 @@ impl Store {
     /// Of one that is already there, what describes it (phrasing, source, row, licence, tags) is brought up
     /// to date; what identifies it cannot differ.
     pub async fn add_prompts(&self, prompts: &[Prompt]) -> Result<usize, StoreError> {
+        let explain = self.explain();
         let mut transaction = self.begin().await?;
-        let mut known = self.known_prompts(&mut transaction, prompts).await?;
-        // The second of two that are the same in `prompts` finds the first.
-        let (new, met): (Vec<_>, Vec<_>) = prompts
-            .iter()
-            .partition(|prompt| known.insert(prompt.id.clone()));
-        for piece in bulk::pieces(&new) {
-            let mut statement = self.insert_prompts(piece)?;
-            let inserted = statement.build().execute(&mut *transaction).await;
-            inserted.map_err(self.explain())?;
-        }
-        let mut written: Vec<String> = new.iter().map(|prompt| prompt.id.clone()).collect();
-        for piece in bulk::pieces(&met) {
-            let mut statement = self.insert_prompts(piece)?;
-            statement.push(
-                " ON CONFLICT (id) DO UPDATE SET phrasing = excluded.phrasing, source = excluded.source,
-                      row = excluded.row, license = excluded.license, tags = excluded.tags
-                  WHERE (prompts.phrasing, prompts.source, prompts.row, prompts.license, prompts.tags)
-                      IS NOT (excluded.phrasing, excluded.source, excluded.row, excluded.license, excluded.tags)
-                  RETURNING id",
-            );
-            let changed = statement.build_query_scalar().fetch_all(&mut *transaction);
-            written.extend(changed.await.map_err(self.explain())?);
-        }
-        let mut seen = HashSet::new();
-        written.retain(|id| seen.insert(id.clone()));
-        let entries = self
-            .prompt_entries(&mut transaction, &written, false)
+        let prompts: Vec<_> = prompts.iter().collect();
+        let mut written = self
+            .insert_prompts(
+                &mut transaction,
+                &prompts,
+                "ON CONFLICT (id) DO NOTHING RETURNING *",
+            )
             .await?;
+        let count = written.len();
+        let mut new = HashSet::with_capacity(count);
+        for row in &written {
+            new.insert(row.try_get::<String, _>("id").map_err(explain)?);
+        }
+        // The second of two that are the same finds the first, and of several the last has its way.
+        let mut met: BTreeMap<&str, &Prompt> = BTreeMap::new();
+        for prompt in prompts {
+            if !new.remove(&prompt.id) {
+                met.insert(&prompt.id, prompt);
+            }
+        }
+        let met: Vec<&Prompt> = met.into_values().collect();
+        let bring_up_to_date = "ON CONFLICT (id) DO UPDATE SET phrasing = excluded.phrasing, source = excluded.source,
+              row = excluded.row, license = excluded.license, tags = excluded.tags
+          WHERE (prompts.phrasing, prompts.source, prompts.row, prompts.license, prompts.tags)
+              IS NOT (excluded.phrasing, excluded.source, excluded.row, excluded.license, excluded.tags)
+          RETURNING *";
+        let changed = self.insert_prompts(&mut transaction, &met, bring_up_to_date);
+        written.extend(changed.await?);
+        let entries = self.written_prompts(&written)?;
         self.append(&mut transaction, entries).await?;
-        transaction.commit().await.map_err(self.explain())?;
-        Ok(new.len())
+        transaction.commit().await.map_err(explain)?;
+        Ok(count)
     }
 
-    /// The ids of those of `prompts` that are in the store.
-    async fn known_prompts(
+    /// Writes prompts, with `then` for what is to become of those that are there; returns the rows that this returns.
+    pub(super) async fn insert_prompts(
         &self,
         connection: &mut SqliteConnection,
-        prompts: &[Prompt],
-    ) -> Result<HashSet<String>, StoreError> {
-        let ids: Vec<&str> = prompts.iter().map(|prompt| prompt.id.as_str()).collect();
-        let wanted = id_list(&ids);
-        let known = sqlx::query_scalar!(
-            r#"SELECT prompts.id AS "id!" FROM json_each(?1) AS wanted
-               JOIN prompts ON prompts.id = wanted.value"#,
-            wanted,
-        )
-        .fetch_all(connection)
-        .await
-        .map_err(self.explain())?;
-        Ok(known.into_iter().collect())
-    }
-
-    /// The statement that writes these prompts.
-    fn insert_prompts(&self, prompts: &[&Prompt]) -> Result<QueryBuilder<Sqlite>, StoreError> {
+        prompts: &[&Prompt],
+        then: &str,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
         let mut rows = Vec::with_capacity(prompts.len());
         for prompt in prompts {
             rows.push((prompt, self.json(&prompt.body)?, self.json(&prompt.tags)?));
         }
-        let mut statement = QueryBuilder::new(
-            "INSERT INTO prompts (id, body, input, phrasing, source, row, license, tags) ",
-        );
-        statement.push_values(rows, |mut row, (prompt, body, tags)| {
-            row.push_bind(prompt.id.clone())
+        let into = "INSERT INTO prompts (id, body, input, phrasing, source, row, license, tags) ";
+        let written = bulk::insert(connection, into, &rows, then, |mut columns, row| {
+            let (prompt, body, tags) = row;
+            columns
+                .push_bind(&prompt.id)
                 .push_bind(body)
-                .push_bind(prompt.input.clone())
-                .push_bind(prompt.phrasing.clone())
-                .push_bind(prompt.source.clone())
+                .push_bind(&prompt.input)
+                .push_bind(&prompt.phrasing)
+                .push_bind(&prompt.source)
                 .push_bind(prompt.row as i64)
-                .push_bind(prompt.license.clone())
+                .push_bind(&prompt.license)
                 .push_bind(tags);
         });
-        Ok(statement)
+        written.await.map_err(self.explain())
     }
 
     /// Prompts by their ids, in the order of `ids`.
@@ -106,7 +94,7 @@ impl Store {
                    ORDER BY wanted.key"#,
                 wanted,
             )
-            .fetch_all(self.pool())
+            .fetch_all(self.beside())
             .await
             .map_err(self.explain())?;
             if rows.len() != chunk.len() {

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Value, json};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
-use super::ledger::{AttemptRun, TraceEntry};
+use super::ledger::{TraceParts, WrittenAttempts, trace_parts};
 use super::{IDS_PER_STATEMENT, Store, attempts, bulk, id_list};
 use crate::record::{Answered, FinishReason, now};
 use crate::{StoreError, codec};
@@ -53,24 +53,6 @@ impl Store {
         Ok(found)
     }
 
-    /// The ids of those traces with these `ids` that are in the store.
-    pub(super) async fn known_traces(
-        &self,
-        connection: &mut SqliteConnection,
-        ids: &[&str],
-    ) -> Result<HashSet<String>, StoreError> {
-        let wanted = id_list(ids);
-        let known = sqlx::query_scalar!(
-            r#"SELECT traces.id AS "id!" FROM json_each(?1) AS wanted
-               JOIN traces ON traces.id = wanted.value"#,
-            wanted,
-        )
-        .fetch_all(connection)
-        .await
-        .map_err(self.explain())?;
-        Ok(known.into_iter().collect())
-    }
-
     /// Keeps answers with their attempts, token log-probabilities and receipts, all of them or none.
     ///
     /// An answer whose trace id is already there is ignored with all that belongs to it. When this returns,
@@ -96,38 +78,104 @@ impl Store {
         for answered in batch {
             rows.push(TraceRow::new(self, answered)?);
         }
-        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-        let mut known = self.known_traces(connection, &ids).await?;
-        // The second of two that are the same in `batch` finds the first.
-        rows.retain(|row| known.insert(row.id.clone()));
-        insert_traces(connection, &rows, &recorded_at)
+        let parts = self
+            .insert_answers(connection, &mut rows, &recorded_at)
+            .await?;
+        let attempts: Vec<_> = rows.iter().flat_map(|row| &row.answered.attempts).collect();
+        let attempts = attempts::insert_all(connection, &attempts)
             .await
             .map_err(explain)?;
-        let new: Vec<_> = rows.into_iter().map(|row| (row.id, row.answered)).collect();
-        insert_receipts(self, connection, &new, &recorded_at).await?;
-        let before = self.last_attempt(connection).await?;
-        let attempts = new.iter().flat_map(|(_, answered)| &answered.attempts);
-        attempts::insert_all(connection, attempts)
-            .await
-            .map_err(explain)?;
-        let traces = with_attempts(&new, before);
-        let entries = self.trace_entries(connection, &traces, false).await?;
+        let mut attempts = attempts.as_slice();
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (own, rest) = attempts
+                .split_at_checked(row.answered.attempts.len())
+                .ok_or_else(|| self.damaged("attempts are not where they were put"))?;
+            attempts = rest;
+            let own = WrittenAttempts::of(own).map_err(explain)?;
+            entries.push(self.trace_entry(&row.id, parts.get(&row.id), own.as_ref(), false)?);
+        }
         self.append(connection, entries).await
     }
-}
 
-/// What the ledger is told of answers whose attempts were numbered on from `before`.
-fn with_attempts(answers: &[(String, &Answered)], mut before: i64) -> Vec<TraceEntry> {
-    let entries = answers.iter().map(|(id, answered)| {
-        let count = answered.attempts.len();
-        let attempts = AttemptRun::after(before, count);
-        before += count as i64;
-        TraceEntry {
-            id: id.clone(),
-            attempts,
+    /// Writes those of `rows` that are new, with their log-probabilities and receipts, and leaves out the others. Returns
+    /// what the ledger is to be told of them, by trace id.
+    pub(super) async fn insert_answers(
+        &self,
+        connection: &mut SqliteConnection,
+        rows: &mut Vec<TraceRow<'_>>,
+        recorded_at: &str,
+    ) -> Result<HashMap<String, TraceParts>, StoreError> {
+        let explain = self.explain();
+        let traces = insert_traces(connection, rows, recorded_at)
+            .await
+            .map_err(explain)?;
+        let mut new = HashSet::with_capacity(traces.len());
+        for trace in &traces {
+            new.insert(trace.try_get::<String, _>("id").map_err(explain)?);
         }
-    });
-    entries.collect()
+        // The second of two that are the same finds the first.
+        rows.retain(|row| new.remove(&row.id));
+        let tokens = insert_tokens(connection, rows).await.map_err(explain)?;
+        let receipts = self.insert_receipts(connection, rows, recorded_at).await?;
+        trace_parts(&traces, &receipts, &tokens).map_err(explain)
+    }
+
+    async fn insert_receipts(
+        &self,
+        connection: &mut SqliteConnection,
+        answers: &[TraceRow<'_>],
+        recorded_at: &str,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        let mut rows = Vec::with_capacity(answers.len());
+        for TraceRow { id, answered, .. } in answers {
+            let receipt = &answered.receipt;
+            let import = receipt.import.as_ref();
+            let import = import.map(|import| self.json(import)).transpose()?;
+            let terms = self.terms_of(receipt, recorded_at)?;
+            let clarification = self.clarification_of(receipt)?;
+            rows.push((id, receipt, import, terms, clarification));
+        }
+        let into = "INSERT INTO receipts
+             (trace_id, provider, model, model_sha256, route, license, limits, limbeck_version,
+              request_sha256, response_sha256, endpoint, plan, region, key_alias, request_id,
+              answered_model, system_fingerprint, import, terms, retention, contracting_entity,
+              clarification) ";
+        let written = bulk::insert(
+            connection,
+            into,
+            &rows,
+            "RETURNING *",
+            |mut columns, row| {
+                let (id, receipt, import, terms, clarification) = row;
+                let service = receipt.service.as_deref();
+                columns
+                    .push_bind(*id)
+                    .push_bind(&receipt.provider)
+                    .push_bind(&receipt.model)
+                    .push_bind(&receipt.model_sha256)
+                    .push_bind(&receipt.route)
+                    .push_bind(&receipt.license)
+                    .push_bind(receipt.limits.to_string())
+                    .push_bind(&receipt.limbeck_version)
+                    .push_bind(&receipt.request_sha256)
+                    .push_bind(&receipt.response_sha256)
+                    .push_bind(service.map(|service| &service.endpoint))
+                    .push_bind(service.and_then(|service| service.plan.as_ref()))
+                    .push_bind(service.and_then(|service| service.region.as_ref()))
+                    .push_bind(service.and_then(|service| service.key_alias.as_ref()))
+                    .push_bind(service.and_then(|service| service.request_id.as_ref()))
+                    .push_bind(service.and_then(|service| service.answered_model.as_ref()))
+                    .push_bind(service.and_then(|service| service.system_fingerprint.as_ref()))
+                    .push_bind(import)
+                    .push_bind(terms)
+                    .push_bind(service.and_then(|service| service.retention.as_ref()))
+                    .push_bind(service.and_then(|service| service.contracting_entity.as_ref()))
+                    .push_bind(clarification);
+            },
+        );
+        written.await.map_err(self.explain())
+    }
 }
 
 /// An answer with the columns that have to be computed.
@@ -165,118 +213,61 @@ impl<'a> TraceRow<'a> {
     }
 }
 
-/// Writes traces, which must be new, with their token log-probabilities.
-pub(super) async fn insert_traces(
+/// Writes traces, but none that are there; returns the rows of those that were new.
+async fn insert_traces(
     connection: &mut SqliteConnection,
     rows: &[TraceRow<'_>],
     recorded_at: &str,
-) -> Result<(), sqlx::Error> {
-    for piece in bulk::pieces(rows) {
-        let mut statement = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO traces
-                 (id, prompt_id, sample, teacher, parameters, text, reasoning, choice_log_probabilities,
-                  finish_reason, prompt_tokens, completion_tokens, mean_log_probability, recorded_at, retracted) ",
-        );
-        statement.push_values(piece, |mut columns, row| {
-            let (key, trace) = (&row.answered.key, &row.answered.trace);
-            columns
-                .push_bind(row.id.clone())
-                .push_bind(key.prompt_id.clone())
-                .push_bind(key.sample)
-                .push_bind(key.teacher.clone())
-                .push_bind(row.parameters.clone())
-                .push_bind(trace.text.clone())
-                .push_bind(trace.reasoning.clone())
-                .push_bind(row.choices.clone())
-                .push_bind(trace.finish_reason.name())
-                .push_bind(trace.prompt_tokens)
-                .push_bind(trace.completion_tokens)
-                .push_bind(row.mean)
-                .push_bind(recorded_at.to_owned())
-                .push_bind(trace.retracted.clone());
-        });
-        statement.build().execute(&mut *connection).await?;
-    }
-    for row in rows {
-        let trace = &row.answered.trace;
-        if trace.tokens.is_empty() {
-            continue;
-        }
-        let encoded = codec::encode(&trace.tokens);
-        let vocabulary =
-            (!trace.vocabulary.is_empty()).then(|| codec::encode_vocabulary(&trace.vocabulary));
-        sqlx::query!(
-            "INSERT INTO token_log_probabilities (trace_id, encoded, vocabulary) VALUES (?1, ?2, ?3)",
-            row.id,
-            encoded,
-            vocabulary,
-        )
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let into = "INSERT INTO traces
+         (id, prompt_id, sample, teacher, parameters, text, reasoning, choice_log_probabilities,
+          finish_reason, prompt_tokens, completion_tokens, mean_log_probability, recorded_at, retracted) ";
+    let then = "ON CONFLICT (id) DO NOTHING RETURNING *";
+    bulk::insert(connection, into, rows, then, |mut columns, row| {
+        let (key, trace) = (&row.answered.key, &row.answered.trace);
+        columns
+            .push_bind(&row.id)
+            .push_bind(&key.prompt_id)
+            .push_bind(key.sample)
+            .push_bind(&key.teacher)
+            .push_bind(&row.parameters)
+            .push_bind(&trace.text)
+            .push_bind(&trace.reasoning)
+            .push_bind(&row.choices)
+            .push_bind(trace.finish_reason.name())
+            .push_bind(trace.prompt_tokens)
+            .push_bind(trace.completion_tokens)
+            .push_bind(row.mean)
+            .push_bind(recorded_at)
+            .push_bind(&trace.retracted);
+    })
+    .await
 }
 
-/// The receipts of answers with these trace ids, all with one statement; see [`attempts::insert_all`].
-pub(super) async fn insert_receipts(
-    store: &Store,
+/// Writes the log-probabilities of the answers that have some; returns their rows.
+async fn insert_tokens(
     connection: &mut SqliteConnection,
-    answers: &[(String, &Answered)],
-    recorded_at: &str,
-) -> Result<(), StoreError> {
-    if answers.is_empty() {
-        return Ok(());
-    }
-    let rows = answers.iter().map(|(id, answered)| {
-        let receipt = &answered.receipt;
-        let service = receipt.service.as_deref();
-        let terms = store.terms_of(receipt, recorded_at)?;
-        let clarification = store.clarification_of(receipt)?;
-        Ok(json!([
-            id,
-            receipt.provider,
-            receipt.model,
-            receipt.model_sha256,
-            receipt.route,
-            receipt.license,
-            receipt.limits.to_string(),
-            receipt.limbeck_version,
-            receipt.request_sha256,
-            receipt.response_sha256,
-            service.map(|service| &service.endpoint),
-            service.and_then(|service| service.plan.as_ref()),
-            service.and_then(|service| service.region.as_ref()),
-            service.and_then(|service| service.key_alias.as_ref()),
-            service.and_then(|service| service.request_id.as_ref()),
-            service.and_then(|service| service.answered_model.as_ref()),
-            service.and_then(|service| service.system_fingerprint.as_ref()),
-            // As text, like the limits: the column holds JSON.
-            receipt
-                .import
-                .as_ref()
-                .map(|import| json!(import).to_string()),
-            terms,
-            service.and_then(|service| service.retention.as_ref()),
-            service.and_then(|service| service.contracting_entity.as_ref()),
-            clarification,
-        ]))
-    });
-    let rows = Value::Array(rows.collect::<Result<_, StoreError>>()?).to_string();
-    sqlx::query!(
-        "INSERT INTO receipts
-             (trace_id, provider, model, model_sha256, route, license, limits, limbeck_version,
-              request_sha256, response_sha256, endpoint, plan, region, key_alias, request_id,
-              answered_model, system_fingerprint, import, terms, retention, contracting_entity,
-              clarification)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-             value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13,
-             value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18, value ->> 19, value ->> 20,
-             value ->> 21
-         FROM json_each(?1)",
-        rows,
+    rows: &[TraceRow<'_>],
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let known = rows
+        .iter()
+        .filter(|row| !row.answered.trace.tokens.is_empty());
+    let known: Vec<_> = known.collect();
+    let into = "INSERT INTO token_log_probabilities (trace_id, encoded, vocabulary) ";
+    bulk::insert(
+        connection,
+        into,
+        &known,
+        "RETURNING *",
+        |mut columns, row| {
+            let trace = &row.answered.trace;
+            let vocabulary =
+                (!trace.vocabulary.is_empty()).then(|| codec::encode_vocabulary(&trace.vocabulary));
+            columns
+                .push_bind(&row.id)
+                .push_bind(codec::encode(&trace.tokens))
+                .push_bind(vocabulary);
+        },
     )
-    .execute(connection)
     .await
-    .map_err(store.explain())?;
-    Ok(())
 }

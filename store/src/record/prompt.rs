@@ -40,6 +40,16 @@ pub enum PromptBody {
     },
 }
 
+impl PromptBody {
+    /// How many bytes of text there are.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Completion { text } => text.len(),
+            Self::Chat { messages } => messages.iter().map(|turn| turn.content.len()).sum(),
+        }
+    }
+}
+
 /// A content-addressed question.
 ///
 /// The id covers what is asked (`body`) and what it is about (`input`) and nothing else, so that the same

@@ -18,6 +18,8 @@ const GROUP_RECORDS: usize = 512;
 const GROUP_TIME: Duration = Duration::from_millis(250);
 /// A service waits for the commit, see [`Record::Answered`]; what comes during a commit makes up the next group.
 const SHORT_GROUP_TIME: Duration = Duration::from_millis(4);
+/// So many records are not kept waiting for others where somebody waits for the commit.
+const ENOUGH_RECORDS: usize = 32;
 
 /// Something to be written.
 pub(super) enum Record {
@@ -53,9 +55,15 @@ impl Writer {
     pub(super) fn spawn(store: Store, reporter: Arc<dyn HarvestReporter>, at_once: bool) -> Self {
         let (records, receiver) = mpsc::channel(GROUP_RECORDS);
         let patience = if at_once {
-            SHORT_GROUP_TIME
+            Patience {
+                time: SHORT_GROUP_TIME,
+                enough: ENOUGH_RECORDS,
+            }
         } else {
-            GROUP_TIME
+            Patience {
+                time: GROUP_TIME,
+                enough: GROUP_RECORDS,
+            }
         };
         Self {
             records,
@@ -79,11 +87,20 @@ impl Writer {
     }
 }
 
+/// How long a group waits for more records.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// At most so long after its first.
+    time: Duration,
+    /// Not at all once it holds so many.
+    enough: usize,
+}
+
 async fn write_all(
     store: Store,
     reporter: Arc<dyn HarvestReporter>,
     mut records: mpsc::Receiver<Record>,
-    patience: Duration,
+    patience: Patience,
 ) -> Result<Written, StoreError> {
     let mut written = Written::default();
     while let Some(first) = records.recv().await {
@@ -119,13 +136,13 @@ struct Group {
 }
 
 impl Group {
-    /// Collects what comes soon after `first`.
+    /// Collects what is there and, if that is little, what comes soon after `first`.
     async fn collect(
         first: Record,
         records: &mut mpsc::Receiver<Record>,
-        patience: Duration,
+        patience: Patience,
     ) -> Self {
-        let until = Instant::now() + patience;
+        let until = Instant::now() + patience.time;
         let mut group = Self::default();
         let mut next = Some(first);
         while let Some(record) = next {
@@ -140,10 +157,15 @@ impl Group {
                 }
                 Record::Tried(tries) => group.unanswered.extend(tries),
             }
-            if group.answered.len() + group.unanswered.len() >= GROUP_RECORDS {
+            let held = group.answered.len() + group.unanswered.len();
+            if held >= GROUP_RECORDS {
                 break;
             }
-            next = timeout_at(until, records.recv()).await.unwrap_or(None);
+            next = match records.try_recv() {
+                Ok(record) => Some(record),
+                Err(_) if held >= patience.enough => None,
+                Err(_) => timeout_at(until, records.recv()).await.unwrap_or(None),
+            };
         }
         group
     }

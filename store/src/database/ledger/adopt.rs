@@ -1,9 +1,11 @@
 //! A store from before the ledger: its rows get records when it is first opened, marked as adopted.
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{AttemptRun, Store, TraceEntry};
+use super::{Store, WrittenAttempts, rows};
 use crate::StoreError;
+use crate::database::id_list;
 
 /// How many rows are adopted at once.
 const PAGE: i64 = 2000;
@@ -73,38 +75,43 @@ impl Store {
     }
 
     async fn adopt_prompts(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let explain = self.explain();
         let mut after = String::new();
         loop {
-            let ids = sqlx::query_scalar!(
-                "SELECT id FROM prompts WHERE id > ?1 ORDER BY id LIMIT ?2",
-                after,
-                PAGE,
-            )
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(self.explain())?;
-            let Some(last) = ids.last() else {
+            let rows = sqlx::query("SELECT * FROM prompts WHERE id > ?1 ORDER BY id LIMIT ?2")
+                .bind(&after)
+                .bind(PAGE)
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(explain)?;
+            let Some(last) = rows.last() else {
                 return Ok(());
             };
-            after.clone_from(last);
-            let entries = self.prompt_entries(connection, &ids, true).await?;
+            after = last.try_get("id").map_err(explain)?;
+            let entries = self.prompt_entries(&rows, true)?;
             self.append_records(connection, entries).await?;
         }
     }
 
     async fn adopt_attempts(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let last = self.last_attempt(connection).await?;
-        let mut before = 0;
+        let explain = self.explain();
+        let mut after = i64::MIN;
         let mut entries = Vec::new();
-        while before < last {
-            let count = (last - before).min(PAGE);
-            if let Some(run) = AttemptRun::after(before, count as usize) {
-                entries.push(self.attempt_entry(connection, run, true).await?);
-            }
-            before += count;
+        loop {
+            let rows =
+                sqlx::query("SELECT * FROM attempts WHERE number > ?1 ORDER BY number LIMIT ?2")
+                    .bind(after)
+                    .bind(PAGE)
+                    .fetch_all(&mut *connection)
+                    .await
+                    .map_err(explain)?;
+            let Some(page) = WrittenAttempts::of(&rows).map_err(explain)? else {
+                self.append_records(connection, entries).await?;
+                return Ok(());
+            };
+            after = page.last();
+            entries.push(page.entry(true));
         }
-        self.append_records(connection, entries).await?;
-        Ok(())
     }
 
     async fn adopt_traces(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
@@ -122,14 +129,14 @@ impl Store {
                 return Ok(());
             };
             after = last.number;
-            let traces: Vec<_> = rows
-                .into_iter()
-                .map(|row| TraceEntry {
-                    id: row.id,
-                    attempts: None,
-                })
-                .collect();
-            let entries = self.trace_entries(connection, &traces, true).await?;
+            let ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
+            let parts = rows::traces(connection, &id_list(&ids))
+                .await
+                .map_err(self.explain())?;
+            let entries = ids
+                .iter()
+                .map(|id| self.trace_entry(id, parts.get(id), None, true));
+            let entries = entries.collect::<Result<_, _>>()?;
             self.append_records(connection, entries).await?;
         }
     }

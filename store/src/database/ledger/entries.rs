@@ -1,130 +1,92 @@
 //! The records of each kind, made from the rows that they commit to.
 
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::rows::TraceParts;
 use super::{Entry, Store, rows};
 use crate::StoreError;
-use crate::database::id_list;
 
-/// Attempts that were recorded together, by their numbers.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::database) struct AttemptRun {
+/// Attempts that were recorded together.
+#[derive(Debug, Clone)]
+pub(in crate::database) struct WrittenAttempts {
     first: i64,
     last: i64,
+    digest: String,
 }
 
-impl AttemptRun {
-    /// The `count` attempts after number `before`; `None` for none.
-    pub(in crate::database) fn after(before: i64, count: usize) -> Option<Self> {
-        let count = count as i64;
-        (count > 0).then_some(Self {
-            first: before + 1,
-            last: before + count,
-        })
-    }
-}
-
-/// A trace that was recorded, with the attempts recorded with it.
-#[derive(Debug, Clone)]
-pub(in crate::database) struct TraceEntry {
-    pub(in crate::database) id: String,
-    pub(in crate::database) attempts: Option<AttemptRun>,
-}
-
-impl Store {
-    /// The number of the last attempt, after which the next ones are numbered.
-    pub(in crate::database) async fn last_attempt(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> Result<i64, StoreError> {
-        sqlx::query_scalar!(r#"SELECT coalesce(max(number), 0) AS "last!: i64" FROM attempts"#)
-            .fetch_one(connection)
-            .await
-            .map_err(self.explain())
+impl WrittenAttempts {
+    /// `rows` of attempts, whole and in the order of their numbers; `None` for none.
+    pub(in crate::database) fn of(rows: &[SqliteRow]) -> Result<Option<Self>, sqlx::Error> {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            first: first.try_get("number")?,
+            last: last.try_get("number")?,
+            digest: rows::digest_of_rows(rows)?,
+        }))
     }
 
-    /// Records of traces that were just written, each with a commitment to its attempts.
-    pub(in crate::database) async fn trace_entries(
-        &self,
-        connection: &mut SqliteConnection,
-        traces: &[TraceEntry],
-        adopted: bool,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let explain = self.explain();
-        let ids: Vec<_> = traces.iter().map(|trace| &trace.id).collect();
-        let mut parts = rows::traces(connection, &id_list(&ids))
-            .await
-            .map_err(explain)?;
-        let runs = traces.iter().map(|trace| run_bounds(trace.attempts));
-        let runs = Value::Array(runs.collect()).to_string();
-        let attempts = rows::attempts(connection, &runs).await.map_err(explain)?;
-        let mut entries = Vec::with_capacity(traces.len());
-        for (place, trace) in traces.iter().enumerate() {
-            let part = parts.remove(&trace.id).ok_or_else(|| {
-                self.damaged(format_args!("trace {} is not where it was put", trace.id))
-            })?;
-            let mut fields = json!({
-                "number": part.number,
-                "origin": rows::digest(part.origin.as_bytes()),
-            });
-            let digest = attempts.get(&(place as i64));
-            if let (Some(run), Some((_, digest))) = (trace.attempts, digest) {
-                fields["attempts"] =
-                    json!({"first": run.first, "last": run.last, "digest": digest});
-            }
-            if adopted {
-                fields["adopted"] = true.into();
-            }
-            let entry = Entry::new("trace", &trace.id, fields);
-            entries.push(entry.commit_to(&part.content).map_err(explain)?);
-        }
-        Ok(entries)
+    /// The number of the last of them.
+    pub(super) fn last(&self) -> i64 {
+        self.last
+    }
+
+    fn fields(&self) -> Value {
+        json!({"first": self.first, "last": self.last, "digest": self.digest})
     }
 
     /// A record of attempts that gave no answer, or that were there before the ledger.
-    pub(in crate::database) async fn attempt_entry(
+    pub(in crate::database) fn entry(&self, adopted: bool) -> Entry {
+        let subject = format!("{}-{}", self.first, self.last);
+        Entry::new("attempts", subject, marked(self.fields(), adopted))
+    }
+}
+
+impl Store {
+    /// A record of a trace that was just written, with a commitment to its attempts. `parts` are what its rows say.
+    pub(in crate::database) fn trace_entry(
         &self,
-        connection: &mut SqliteConnection,
-        run: AttemptRun,
+        id: &str,
+        parts: Option<&TraceParts>,
+        attempts: Option<&WrittenAttempts>,
         adopted: bool,
     ) -> Result<Entry, StoreError> {
-        let runs = Value::Array(vec![run_bounds(Some(run))]).to_string();
-        let found = rows::attempts(connection, &runs)
-            .await
-            .map_err(self.explain())?;
-        let mut fields = json!({"first": run.first, "last": run.last});
-        if let Some((_, digest)) = found.get(&0) {
-            fields["digest"] = digest.as_str().into();
+        let parts = parts
+            .ok_or_else(|| self.damaged(format_args!("trace {id} is not where it was put")))?;
+        let mut fields = json!({
+            "number": parts.number,
+            "origin": rows::digest(parts.origin.as_bytes()),
+        });
+        if let Some(attempts) = attempts {
+            fields["attempts"] = attempts.fields();
         }
-        if adopted {
-            fields["adopted"] = true.into();
-        }
-        let subject = format!("{}-{}", run.first, run.last);
-        Ok(Entry::new("attempts", subject, fields))
+        let entry = Entry::new("trace", id, marked(fields, adopted));
+        entry.commit_to(&parts.content).map_err(self.explain())
     }
 
-    /// Records of prompts that were just written.
-    pub(in crate::database) async fn prompt_entries(
+    /// Records of prompts that were just written, whose rows these are.
+    pub(in crate::database) fn written_prompts(
         &self,
-        connection: &mut SqliteConnection,
-        ids: &[String],
+        rows: &[SqliteRow],
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.prompt_entries(rows, false)
+    }
+
+    /// Records of prompts by their rows.
+    pub(super) fn prompt_entries(
+        &self,
+        rows: &[SqliteRow],
         adopted: bool,
     ) -> Result<Vec<Entry>, StoreError> {
-        let explain = self.explain();
-        let contents = rows::prompts(connection, &id_list(ids))
-            .await
-            .map_err(explain)?;
-        let entries = ids.iter().filter_map(|id| {
-            let fields = if adopted {
-                json!({"adopted": true})
-            } else {
-                json!({})
-            };
-            let entry = Entry::new("prompt", id, fields);
-            Some(entry.commit_to(contents.get(id)?).map_err(explain))
-        });
-        entries.collect()
+        let mut entries = Vec::with_capacity(rows.len());
+        for (id, content) in rows::prompt_contents(rows).map_err(self.explain())? {
+            let entry = Entry::new("prompt", id, marked(json!({}), adopted));
+            entries.push(entry.commit_to(&content).map_err(self.explain())?);
+        }
+        Ok(entries)
     }
 
     /// A record of a curation; none where it is gone.
@@ -229,9 +191,4 @@ fn marked(mut fields: Value, adopted: bool) -> Value {
         fields["adopted"] = true.into();
     }
     fields
-}
-
-/// First and last number of a run; of none, two between which nothing lies.
-fn run_bounds(run: Option<AttemptRun>) -> Value {
-    run.map_or(json!([0, -1]), |run| json!([run.first, run.last]))
 }

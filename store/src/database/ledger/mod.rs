@@ -14,19 +14,17 @@ mod rows;
 use serde_json::{Map, Value, json};
 use sqlx::sqlite::SqliteConnection;
 
-use super::Store;
+use super::{Store, bulk};
 use crate::StoreError;
 use crate::identity::canonical_json;
 use crate::ledger::{Checkpoint, Frontier, Hash, Subtree, leaf_hash, subtrees};
 use crate::record::now;
 
 pub use entries::NotedKind;
-pub(super) use entries::{AttemptRun, TraceEntry};
+pub(super) use entries::WrittenAttempts;
 pub use erase::Erasure;
 pub use reading::{Inclusion, LedgerCheckpoint, LedgerEntry};
-
-/// How many records go into one statement.
-const RECORDS_PER_STATEMENT: usize = 4096;
+pub(super) use rows::{TraceParts, trace_parts};
 
 /// Bytes of a salt: none can be guessed.
 const SALT_BYTES: usize = 16;
@@ -99,50 +97,34 @@ impl Store {
         // Taken inside of the transaction, so that times follow each other as the records do.
         let at = now();
         let mut frontier = self.frontier(connection).await?;
-        let mut entries = entries.into_iter().peekable();
-        while entries.peek().is_some() {
-            let (mut leaves, mut nodes) = (Vec::new(), Vec::new());
-            for mut entry in entries.by_ref().take(RECORDS_PER_STATEMENT) {
-                let record = entry.record(&at);
-                let (index, hash) = (frontier.size(), leaf_hash(record.as_bytes()));
-                leaves.push(json!([
-                    index,
-                    entry.kind,
-                    entry.subject,
-                    record,
-                    hex::encode(hash),
-                    entry.salt.map(hex::encode),
-                ]));
-                let complete = frontier.append(hash);
-                nodes.extend(
-                    complete
-                        .into_iter()
-                        .map(|(Subtree { level, index }, hash)| {
-                            json!([level, index, hex::encode(hash)])
-                        }),
-                );
-            }
-            let leaves = Value::Array(leaves).to_string();
-            sqlx::query!(
-                "INSERT INTO ledger_leaves (idx, kind, subject, record, leaf_hash, salt)
-                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4),
-                     unhex(value ->> 5)
-                 FROM json_each(?1)",
-                leaves,
-            )
-            .execute(&mut *connection)
-            .await
-            .map_err(explain)?;
-            let nodes = Value::Array(nodes).to_string();
-            sqlx::query!(
-                "INSERT INTO ledger_nodes (level, idx, hash)
-                 SELECT value ->> 0, value ->> 1, unhex(value ->> 2) FROM json_each(?1)",
-                nodes,
-            )
-            .execute(&mut *connection)
-            .await
-            .map_err(explain)?;
+        let (mut leaves, mut nodes) = (Vec::with_capacity(entries.len()), Vec::new());
+        for mut entry in entries {
+            let record = entry.record(&at);
+            let (index, hash) = (frontier.size(), leaf_hash(record.as_bytes()));
+            leaves.push((index as i64, entry, record, hash));
+            nodes.extend(frontier.append(hash));
         }
+        let into = "INSERT INTO ledger_leaves (idx, kind, subject, record, leaf_hash, salt) ";
+        let written = bulk::insert(connection, into, &leaves, "", |mut columns, leaf| {
+            let (index, entry, record, hash) = leaf;
+            columns
+                .push_bind(index)
+                .push_bind(entry.kind)
+                .push_bind(&entry.subject)
+                .push_bind(record)
+                .push_bind(hash.as_slice())
+                .push_bind(entry.salt.as_ref().map(<[u8; SALT_BYTES]>::as_slice));
+        });
+        written.await.map_err(explain)?;
+        let into = "INSERT INTO ledger_nodes (level, idx, hash) ";
+        let written = bulk::insert(connection, into, &nodes, "", |mut columns, node| {
+            let (Subtree { level, index }, hash) = node;
+            columns
+                .push_bind(i64::from(*level))
+                .push_bind(*index as i64)
+                .push_bind(hash.as_slice());
+        });
+        written.await.map_err(explain)?;
         Ok(frontier)
     }
 

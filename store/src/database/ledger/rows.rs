@@ -29,7 +29,7 @@ pub(super) const ERASED_BODY: &str = r#"{"kind":"completion","text":""}"#;
 
 /// What a record says of a trace, before it is hashed.
 #[derive(Debug, Default)]
-pub(super) struct TraceParts {
+pub(in crate::database) struct TraceParts {
     /// Its place among the traces; none where the row is gone.
     pub(super) number: Option<i64>,
     /// Its payload with digests of it, as canonical JSON.
@@ -43,30 +43,34 @@ pub(super) async fn traces(
     connection: &mut SqliteConnection,
     ids: &str,
 ) -> Result<HashMap<String, TraceParts>, sqlx::Error> {
-    // One row for each: every row is a walk from the database's own thread.
-    let rows = sqlx::query(
-        r#"SELECT traces.*, NULL AS "receipt:", receipts.*, NULL AS "tokens:", tokens.*
-           FROM json_each(?1) AS wanted
-           JOIN traces ON traces.id = wanted.value
-           LEFT JOIN receipts ON receipts.trace_id = traces.id
-           LEFT JOIN token_log_probabilities AS tokens ON tokens.trace_id = traces.id"#,
-    )
-    .bind(ids)
-    .fetch_all(connection)
-    .await?;
-    let all = Columns::of(&rows, |_| true);
-    let (trace, rest) = all.cut_at("receipt:");
-    let (receipt, tokens) = rest.cut_at("tokens:");
+    let mut found = Vec::with_capacity(3);
+    for statement in [
+        "SELECT traces.* FROM json_each(?1) AS wanted JOIN traces ON traces.id = wanted.value",
+        "SELECT receipts.* FROM json_each(?1) AS wanted JOIN receipts ON receipts.trace_id = wanted.value",
+        "SELECT tokens.* FROM json_each(?1) AS wanted
+         JOIN token_log_probabilities AS tokens ON tokens.trace_id = wanted.value",
+    ] {
+        found.push(
+            sqlx::query(statement)
+                .bind(ids)
+                .fetch_all(&mut *connection)
+                .await?,
+        );
+    }
+    trace_parts(&found[0], &found[1], &found[2])
+}
+
+/// The parts of `traces`, by id; `receipts` and `tokens` are the rows of other tables that belong to them.
+pub(in crate::database) fn trace_parts(
+    traces: &[SqliteRow],
+    receipts: &[SqliteRow],
+    tokens: &[SqliteRow],
+) -> Result<HashMap<String, TraceParts>, sqlx::Error> {
     let is_payload = |name: &str| PAYLOAD.contains(&name);
-    let is_digest = |name: &str| PAYLOAD_DIGESTS.contains(&name);
-    let said = trace.only(is_payload);
-    let told = trace.only(|name| name != "number" && !is_payload(name));
-    let (digests, other) = (
-        receipt.only(is_digest),
-        receipt.only(|name| !is_digest(name)),
-    );
-    let mut parts = HashMap::with_capacity(rows.len());
-    for row in &rows {
+    let said = Columns::of(traces, is_payload);
+    let told = Columns::of(traces, |name| name != "number" && !is_payload(name));
+    let mut parts = HashMap::with_capacity(traces.len());
+    for row in traces {
         let mut part = TraceParts {
             number: Some(row.try_get("number")?),
             ..TraceParts::default()
@@ -75,19 +79,29 @@ pub(super) async fn traces(
         said.write(row, &mut part.content)?;
         part.origin.push_str("{\"trace\":");
         told.write(row, &mut part.origin)?;
-        if receipt.has("trace_id", row)? {
+        parts.insert(row.try_get("id")?, part);
+    }
+    let is_digest = |name: &str| PAYLOAD_DIGESTS.contains(&name);
+    let digests = Columns::of(receipts, is_digest);
+    let other = Columns::of(receipts, |name| !is_digest(name));
+    for row in receipts {
+        if let Some(part) = parts.get_mut(row.try_get::<&str, _>("trace_id")?) {
             part.content.push_str(",\"receipt\":");
             digests.write(row, &mut part.content)?;
             part.origin.push_str(",\"receipt\":");
             other.write(row, &mut part.origin)?;
         }
-        if tokens.has("trace_id", row)? {
+    }
+    let all = Columns::of(tokens, |_| true);
+    for row in tokens {
+        if let Some(part) = parts.get_mut(row.try_get::<&str, _>("trace_id")?) {
             part.content.push_str(",\"tokens\":");
-            tokens.write(row, &mut part.content)?;
+            all.write(row, &mut part.content)?;
         }
+    }
+    for part in parts.values_mut() {
         part.content.push('}');
         part.origin.push('}');
-        parts.insert(row.try_get("id")?, part);
     }
     Ok(parts)
 }
@@ -103,7 +117,12 @@ pub(super) async fn prompts(
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    let all = Columns::of(&rows, |_| true);
+    Ok(prompt_contents(&rows)?.into_iter().collect())
+}
+
+/// The ids of prompts and their rows as canonical JSON.
+pub(super) fn prompt_contents(rows: &[SqliteRow]) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let all = Columns::of(rows, |_| true);
     let written = rows
         .iter()
         .map(|row| Ok((row.try_get("id")?, all.text(row)?)));
@@ -146,6 +165,16 @@ pub(super) async fn attempts(
     Ok(digests
         .map(|(place, (count, lines))| (place, (count, lines.digest())))
         .collect())
+}
+
+/// The digest of whole rows.
+pub(super) fn digest_of_rows(rows: &[SqliteRow]) -> Result<String, sqlx::Error> {
+    let all = Columns::of(rows, |_| true);
+    let mut lines = Lines::default();
+    for row in rows {
+        lines.add(&all.text(row)?);
+    }
+    Ok(lines.digest())
 }
 
 /// How many verdicts a curation has, and the digest of its row and theirs; `None` where it is gone.
@@ -275,34 +304,6 @@ impl Columns {
             .collect();
         columns.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         Self(columns)
-    }
-
-    /// Those before and behind the column with this name, which marks where one table ends and the next begins.
-    fn cut_at(&self, name: &str) -> (Self, Self) {
-        let found = self.0.iter().find(|(_, column)| column == name);
-        let cut = found.map_or(usize::MAX, |(ordinal, _)| *ordinal);
-        let side = |is_there: &dyn Fn(usize) -> bool| {
-            let columns = self.0.iter().filter(|(ordinal, _)| is_there(*ordinal));
-            Self(columns.cloned().collect())
-        };
-        (
-            side(&|ordinal| ordinal < cut),
-            side(&|ordinal| ordinal > cut),
-        )
-    }
-
-    /// Those that `keep` wants.
-    fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
-        let columns = self.0.iter().filter(|(_, name)| keep(name));
-        Self(columns.cloned().collect())
-    }
-
-    /// Whether `row` has something in the column with this name.
-    fn has(&self, name: &str, row: &SqliteRow) -> Result<bool, sqlx::Error> {
-        match self.0.iter().find(|(_, column)| column == name) {
-            Some((ordinal, _)) => Ok(!row.try_get_raw(*ordinal)?.is_null()),
-            None => Ok(false),
-        }
     }
 
     fn text(&self, row: &SqliteRow) -> Result<String, sqlx::Error> {

@@ -248,9 +248,9 @@ async fn a_full_disk_is_an_error_and_loses_nothing() {
     assert_eq!(store.count_prompts().await.unwrap(), 2);
     assert_eq!(store.traces(&ids(&answers)).await.unwrap().len(), 2);
     // A statement of one row takes SQLite's whole transaction with it, and the pool a connection that it can use.
-    let mut large = prompt(3);
-    large.input = "x".repeat(1 << 20);
-    let error = store.add_prompts(&[large]).await.unwrap_err();
+    let large = "x".repeat(1 << 20);
+    let noted = store.note_in_ledger(NotedKind::Recipe, &large, serde_json::json!({}));
+    let error = noted.await.unwrap_err();
     assert!(matches!(error, StoreError::DiskFull { .. }), "{error:?}");
     assert_eq!(store.count_prompts().await.unwrap(), 2);
     // With room again (the limit was the old connection's own), the same store goes on.
