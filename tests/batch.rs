@@ -18,8 +18,15 @@ pub fn project(dialect: Dialect, prompts: usize) -> (BatchServer, Service, Proje
     let project = service.project(prompts);
     let batch = "batch = { size = 10, poll_s = 0.05, resend_after_hours = 0.0001 }";
     project.edit("stream = false", batch);
-    if dialect == Dialect::Anthropic {
-        project.edit("\"openai\"", "\"anthropic\"");
+    match dialect {
+        Dialect::OpenAi => {}
+        Dialect::Azure => {
+            project.edit("\"openai\"", "\"azure\"");
+            project.edit("/v1\"", "/openai/v1\"");
+        }
+        Dialect::Anthropic => {
+            project.edit("\"openai\"", "\"anthropic\"");
+        }
     }
     (batches, service, project)
 }
@@ -42,7 +49,7 @@ pub fn assert_all_answered_once(batches: &BatchServer, project: &Project, prompt
 
 #[test]
 fn a_harvest_in_batches_is_answered_and_a_second_one_asks_nothing() {
-    for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+    for dialect in [Dialect::OpenAi, Dialect::Azure, Dialect::Anthropic] {
         let (batches, service, project) = project(dialect, 25);
         batches.polls(2);
         let dry = with_key(&project, "harvest").args(["--dry-run", "--json"]);
@@ -74,6 +81,28 @@ fn groq_takes_batches_as_openai_does() {
     assert_all_answered_once(&batches, &project, 5);
     let asks = |part: &str| service.seen().iter().any(|seen| seen.head.contains(part));
     assert!(asks("POST /v1/files ") && asks("POST /v1/batches ") && !asks("/chat/"));
+}
+
+#[test]
+fn azure_is_asked_for_batches_at_its_own_route_with_its_own_header() {
+    let (batches, service, project) = project(Dialect::Azure, 5);
+    with_key(&project, "harvest").run().succeeds();
+    assert_all_answered_once(&batches, &project, 5);
+    let asks = |part: &str| service.seen().iter().any(|seen| seen.head.contains(part));
+    assert!(asks("POST /openai/v1/files ") && asks("POST /openai/v1/batches "));
+    assert!(asks("GET /openai/v1/files/file-0 ") && !asks("/chat/"));
+    let key = format!("api-key: {KEY}");
+    assert!(service.seen().iter().all(|seen| seen.head.contains(&key)));
+}
+
+#[test]
+fn a_file_that_azure_cannot_use_is_an_error_with_its_reason() {
+    let (batches, _service, project) = project(Dialect::Azure, 3);
+    batches.unusable();
+    let failed = with_key(&project, "harvest").run();
+    failed.fails_saying(["the service cannot use the file `file-0`: it does not say why"]);
+    assert_eq!(batches.count(Route::Create), 0);
+    assert_eq!(batches.taken().len(), 0);
 }
 
 #[test]

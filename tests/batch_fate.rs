@@ -10,7 +10,7 @@ use crate::support::service::with_key;
 use crate::support::store::answers;
 use crate::support::{Finished, KEY, Limbeck, Project};
 
-const BOTH: [Dialect; 2] = [Dialect::OpenAi, Dialect::Anthropic];
+const EVERY: [Dialect; 3] = [Dialect::OpenAi, Dialect::Azure, Dialect::Anthropic];
 /// What [`project`] writes.
 const SOON: &str = "resend_after_hours = 0.0001";
 const LATE: &str = "resend_after_hours = 6";
@@ -49,7 +49,7 @@ fn listed(project: &Project) -> Vec<Value> {
 
 #[test]
 fn a_batch_that_is_listed_late_is_waited_for_and_not_sent_again() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let (batches, _service, project) = project(dialect, 5);
         project.edit(SOON, LATE);
         lose_the_word(&batches, true);
@@ -68,7 +68,7 @@ fn a_batch_that_is_listed_late_is_waited_for_and_not_sent_again() {
 
 #[test]
 fn a_batch_that_is_not_listed_stays_open_until_a_person_has_it_sent_again() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let (batches, _service, project) = project(dialect, 5);
         project.edit(SOON, LATE);
         lose_the_word(&batches, false);
@@ -138,7 +138,7 @@ fn a_batch_that_a_person_gives_up_is_a_failure_at_its_highest_price() {
 
 #[test]
 fn a_batch_that_never_arrived_is_sent_again_after_the_time_of_the_recipe() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let (batches, _service, project) = project(dialect, 5);
         lose_the_word(&batches, false);
         let harvest = with_key(&project, "harvest").run().succeeds();
@@ -149,7 +149,7 @@ fn a_batch_that_never_arrived_is_sent_again_after_the_time_of_the_recipe() {
 
 #[test]
 fn a_batch_is_looked_for_on_every_page_of_the_list() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let (batches, _service, project) = project(dialect, 45);
         // It is the oldest of five, and there are two on a page.
         lose_the_word(&batches, true);
@@ -173,7 +173,7 @@ fn a_list_that_is_not_whole_proves_nothing() {
         json!({"data": 7}),
         json!("no list"),
     ];
-    for dialect in BOTH {
+    for dialect in EVERY {
         for list in &lists {
             let (batches, _service, project) = project(dialect, 5);
             let list = list.to_string();
@@ -189,7 +189,7 @@ fn a_list_that_is_not_whole_proves_nothing() {
 
 #[test]
 fn a_list_that_cannot_be_read_proves_nothing() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let faults = [error(503, &[], "unavailable"), vec![Step::Reset]];
         for fault in faults {
             let (batches, _service, project) = project(dialect, 5);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use limbeck_teacher::wire::{
     AnswerStream, Failure, Preset, RateSignals, RemoteBatch, RemoteList, ResultLine, Usage,
-    WireAnswer, preset, preset_names, read_answer, read_response, uploaded_file,
+    WireAnswer, UploadedFile, preset, preset_names, read_answer, read_response,
 };
 use serde_json::Value;
 
@@ -137,7 +137,7 @@ fn check_batches(preset: &Preset, body: &[u8], now: Timestamp) {
         for failure in [
             RemoteBatch::read(preset, &value).err(),
             RemoteList::read(preset, &value).err(),
-            uploaded_file(&value).err(),
+            UploadedFile::read(&value).err(),
         ] {
             failure.iter().for_each(check_failure);
         }

@@ -8,7 +8,7 @@ use super::fault_server::answer_body;
 /// What the service says of the request `id`, which asks `text`; nothing, if that is its fate.
 pub fn line(dialect: Dialect, id: &str, text: &str, fate: Fate) -> Option<Value> {
     match dialect {
-        Dialect::OpenAi => openai_line(id, text, fate),
+        Dialect::OpenAi | Dialect::Azure => openai_line(id, text, fate),
         Dialect::Anthropic => anthropic_line(id, text, fate),
     }
 }

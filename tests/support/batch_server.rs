@@ -12,6 +12,9 @@ use super::fault_server::{Seen, Step, response};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     OpenAi,
+    /// `OpenAI`'s, in the words of Azure: a file is read for a while before a batch can be made of it, and a batch tells
+    /// no marker, counts its requests late, and has capital letters in its state and a date.
+    Azure,
     Anthropic,
 }
 
@@ -19,6 +22,8 @@ pub enum Dialect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Route {
     Upload,
+    /// How far it is with a file.
+    File,
     Create,
     List,
     Poll,
@@ -64,7 +69,7 @@ pub struct BatchServer {
 }
 
 struct State {
-    files: Vec<Vec<u8>>,
+    files: Vec<File>,
     batches: Vec<Batch>,
     /// How often each route was asked.
     counts: BTreeMap<String, usize>,
@@ -74,6 +79,8 @@ struct State {
     end: &'static str,
     /// How many batches it works on at a time; it rejects what is more.
     most: usize,
+    /// Whether Azure cannot use what it is given.
+    unusable: bool,
     /// How often its list is asked for before it shows a batch.
     unlisted: usize,
     /// How many batches a page of its list holds.
@@ -82,6 +89,15 @@ struct State {
     faults: Faults,
     lines: Lines,
 }
+
+struct File {
+    bytes: Vec<u8>,
+    /// How often it was asked for.
+    looks: usize,
+}
+
+/// How often a file is asked for at Azure before it has been read.
+const LOOKS: usize = 2;
 
 struct Batch {
     marker: Value,
@@ -106,6 +122,7 @@ impl BatchServer {
             polls: 0,
             end: "completed",
             most: usize::MAX,
+            unusable: false,
             unlisted: 0,
             page: 100,
             fates: Box::new(|_| Fate::Answered),
@@ -160,6 +177,12 @@ impl BatchServer {
         self
     }
 
+    /// No file can be used, as Azure says of it.
+    pub fn unusable(&self) -> &Self {
+        self.state().unusable = true;
+        self
+    }
+
     /// How often its list is asked for before it shows a batch.
     pub fn unlisted(&self, lists: usize) -> &Self {
         self.state().unlisted = lists;
@@ -207,7 +230,11 @@ impl BatchServer {
     pub fn handle(&self, seen: &Seen) -> Vec<Step> {
         let target = seen.head.split(' ').nth(1).unwrap_or_default();
         let path = target.split('?').next().unwrap_or_default();
-        let path = path.strip_prefix("/v1").unwrap_or(path);
+        let path = match self.dialect {
+            // Nothing is at any other address there.
+            Dialect::Azure => path.strip_prefix("/openai/v1").unwrap_or_default(),
+            _ => path.strip_prefix("/v1").unwrap_or(path),
+        };
         let posts = seen.head.starts_with("POST");
         let route = self.route(path, posts);
         let mut state = self.state();
@@ -226,7 +253,7 @@ impl BatchServer {
 
     fn route(&self, path: &str, posts: bool) -> Route {
         let rest = match self.dialect {
-            Dialect::OpenAi => path.strip_prefix("/batches"),
+            Dialect::OpenAi | Dialect::Azure => path.strip_prefix("/batches"),
             Dialect::Anthropic => path.strip_prefix("/messages/batches"),
         };
         let is_error_file = path.starts_with("/files/error-");
@@ -238,7 +265,8 @@ impl BatchServer {
             (Some(_), false) => Route::Poll,
             (None, true) if path == "/files" => Route::Upload,
             (None, false) if is_error_file => Route::Errors,
-            (None, false) if path.starts_with("/files/") => Route::Results,
+            (None, false) if path.ends_with("/content") => Route::Results,
+            (None, false) if path.starts_with("/files/") => Route::File,
             _ => Route::Other,
         }
     }
@@ -250,8 +278,19 @@ impl BatchServer {
         };
         let value = match route {
             Route::Upload => {
-                state.files.push(file_of(&seen.bytes));
-                json!({"id": format!("file-{}", state.files.len() - 1), "object": "file"})
+                state.files.push(File {
+                    bytes: file_of(&seen.bytes),
+                    looks: 0,
+                });
+                self.file(state, state.files.len() - 1)
+            }
+            Route::File => {
+                let index = number(path).filter(|index| *index < state.files.len());
+                let Some(index) = index else {
+                    return super::fault_server::error(404, &[], "not_found_error");
+                };
+                state.files[index].looks += 1;
+                self.file(state, index)
             }
             Route::Create => {
                 let Some(batch) = self.batch(state, &seen.body) else {
@@ -293,6 +332,19 @@ impl BatchServer {
         response(200, &[], value.to_string().as_bytes())
     }
 
+    fn file(&self, state: &State, index: usize) -> Value {
+        let mut file = json!({"id": format!("file-{index}"), "object": "file"});
+        if self.dialect == Dialect::Azure {
+            let read = state.files[index].looks >= LOOKS;
+            file["status"] = json!(match (read, state.unusable) {
+                (false, _) => "pending",
+                (true, false) => "processed",
+                (true, true) => "error",
+            });
+        }
+        file
+    }
+
     /// A page of the batches that are listed, the newest first.
     fn list(&self, state: &State, head: &str) -> Value {
         let target = head.split(' ').nth(1).unwrap_or_default();
@@ -315,13 +367,21 @@ impl BatchServer {
 
     fn batch(&self, state: &State, told: &Value) -> Option<Batch> {
         let requests = match self.dialect {
-            Dialect::OpenAi => {
+            Dialect::OpenAi | Dialect::Azure => {
                 let file = told["input_file_id"].as_str()?.strip_prefix("file-")?;
                 let file = state.files.get(file.parse::<usize>().ok()?)?;
-                let lines = std::str::from_utf8(file).ok()?.lines();
+                let is_read = self.dialect == Dialect::OpenAi || file.looks >= LOOKS;
+                let lines = std::str::from_utf8(&file.bytes).ok().filter(|_| is_read)?;
+                let lines = lines.lines();
+                let endpoint = told["endpoint"].as_str()?;
+                let root = match self.dialect {
+                    Dialect::Azure => "/v1",
+                    _ => "",
+                };
                 let parse = |line: &str| -> Option<(String, Value)> {
                     let line: Value = serde_json::from_str(line).ok()?;
-                    let same = line["url"] == told["endpoint"] && line["method"] == "POST";
+                    let same =
+                        line["url"] == format!("{root}{endpoint}") && line["method"] == "POST";
                     same.then(|| {
                         Some((line["custom_id"].as_str()?.to_owned(), line["body"].clone()))
                     })?
@@ -381,14 +441,25 @@ impl BatchServer {
         } else {
             "invalid_json_line"
         };
-        json!({
+        let mut account = json!({
             "id": format!("batch_{index}"), "object": "batch", "status": status, "endpoint": batch.endpoint,
             "created_at": now.as_second(), "metadata": batch.marker,
             "request_counts": {"total": total, "completed": if ended { total } else { 0 }, "failed": 0},
             "output_file_id": (ended && !failed).then(|| format!("output-{index}")),
             "error_file_id": (ended && !failed).then(|| format!("error-{index}")),
             "errors": failed.then(|| json!({"data": [{"code": code, "message": "it is broken"}]})),
-        })
+        });
+        if self.dialect == Dialect::Azure {
+            let (first, rest) = status.split_at(1);
+            account["status"] = json!(format!("{}{rest}", first.to_uppercase()));
+            account["created_at"] = json!(now.to_string());
+            account["metadata"] = Value::Null;
+            if !ended {
+                account["request_counts"] =
+                    json!({"total": null, "completed": null, "failed": null});
+            }
+        }
+        account
     }
 
     fn results(&self, state: &State, index: usize, route: Route) -> Vec<String> {
@@ -401,7 +472,7 @@ impl BatchServer {
                 fate => fate,
             };
             let is_error = matches!(fate, Fate::Expired | Fate::Cancelled | Fate::RateLimited);
-            if self.dialect == Dialect::OpenAi && is_error != (route == Route::Errors) {
+            if self.dialect != Dialect::Anthropic && is_error != (route == Route::Errors) {
                 continue;
             }
             let line = line(self.dialect, id, &text, fate);

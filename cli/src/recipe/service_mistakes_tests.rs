@@ -149,6 +149,90 @@ fn what_a_service_cannot_be_asked_at_these_limits_or_settings_is_shown() {
 }
 
 #[test]
+fn a_provider_that_is_written_as_its_makers_do_is_recognised() {
+    for (written, name) in [
+        ("OpenAI", "openai"),
+        ("LM Studio", "lmstudio"),
+        ("llama.cpp", "llamacpp"),
+        ("Open-Router", "openrouter"),
+        ("X.AI", "xai"),
+        ("grok", "xai"),
+        ("Claude", "anthropic"),
+    ] {
+        let recipe = SERVICE.replace("\"openai\"", &format!("\"{written}\""));
+        let error = parse(&recipe).expect_err("a mistake").to_string();
+        let help = format!("did you mean `{name}`?");
+        assert!(error.contains(&help), "{error}");
+    }
+}
+
+#[test]
+fn what_choices_make_void_is_an_error_and_not_dropped() {
+    check_service(
+        "sampling = { max_tokens = 400 }",
+        "choices = [\"yes\", \"no\"]\nsampling = { temperature = 0.2, stop = [\".\"], reasoning = \"low\" }",
+        &expect![[r#"
+            `temperature` has no effect beside `choices`: the most likely of them is taken
+              --> recipe.toml:14:28
+               |
+            14 | sampling = { temperature = 0.2, stop = ["."], reasoning = "low" }
+               |                            ^^^
+               = help: leave it out, or leave `choices` out to have a text written
+
+            `stop` has no effect beside `choices`: the most likely of them is taken
+              --> recipe.toml:14:40
+               |
+            14 | sampling = { temperature = 0.2, stop = ["."], reasoning = "low" }
+               |                                        ^^^^^
+               = help: leave it out, or leave `choices` out to have a text written"#]],
+    );
+    let text = "sampling = { max_tokens = 400 }";
+    let alone = SERVICE.replace(text, "choices = [\"yes\", \"no\"]");
+    parse(&alone).expect("no mistake");
+}
+
+#[test]
+fn one_place_has_one_mistake() {
+    check_service(
+        "max_tokens = 400",
+        "temperature = -1.0",
+        &expect![[r#"
+        `temperature` is -1, expected 0 to 2
+          --> recipe.toml:13:28
+           |
+        13 | sampling = { temperature = -1.0 }
+           |                            ^^^^"#]],
+    );
+    check_service(
+        "= 5.0",
+        "= 0",
+        &expect![[r#"
+        `spend_usd` is 0, expected more than 0
+         --> recipe.toml:9:51
+          |
+        9 | limits = { requests_per_minute = 600, spend_usd = 0 }
+          |                                                   ^"#]],
+    );
+}
+
+#[test]
+fn a_second_limit_that_is_no_larger_would_change_nothing_and_is_shown() {
+    check_service(
+        "limits =",
+        "retry = { truncated_max_tokens = 400 }\nlimits =",
+        &expect![[r#"
+            `truncated_max_tokens` is 400, which is no more than the 400 that are asked for first
+             --> recipe.toml:9:34
+              |
+            9 | retry = { truncated_max_tokens = 400 }
+              |                                  ^^^
+              = help: what is cut off is asked for again with it: raise it, or leave it out"#]],
+    );
+    let larger = "retry = { truncated_max_tokens = 401 }\nlimits =";
+    parse(&SERVICE.replace("limits =", larger)).expect("no mistake");
+}
+
+#[test]
 fn batches_are_a_switch_or_a_table() {
     for (given, size, poll_s) in [
         ("true", 5000, 60.0),
@@ -251,7 +335,18 @@ fn batches_that_cannot_be_are_shown() {
               |
             9 | batch = true
               |         ^^^^
-              = help: leave `batch` out; `anthropic`, `groq` and `openai` take batches"#]],
+              = help: leave `batch` out; `anthropic`, `azure`, `groq` and `openai` take batches"#]],
+    );
+    check_service(
+        "provider = \"openai\"\nmodel = \"gpt-4o-mini\"\nlimits = { requests_per_minute = 600, spend_usd = 5.0 }",
+        "provider = \"azure\"\nmodel = \"d\"\nbatch = true\nbase_url = \"https://r.openai.azure.com/openai/deployments/d?api-version=2024-10-21\"",
+        &expect![[r#"
+            batches are not handed over at the address of one deployment
+              --> recipe.toml:10:12
+               |
+            10 | base_url = "https://r.openai.azure.com/openai/deployments/d?api-version=2024-10-21"
+               |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               = help: write https://RESOURCE.openai.azure.com/openai/v1, and the name of the deployment as `model`"#]],
     );
     check_service(
         "provider = \"openai\"\nmodel = \"gpt-4o-mini\"\nlimits = { requests_per_minute = 600, spend_usd = 5.0 }",

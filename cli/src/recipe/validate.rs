@@ -103,7 +103,8 @@ impl Checker<'_> {
 
     /// Numbers that are not finite fail every comparison, and with it this.
     fn expect(&mut self, holds: bool, at: &str, found: impl std::fmt::Display, expected: &str) {
-        if !holds {
+        // Whoever found something wrong there before knows better what is expected.
+        if !holds && self.problems.iter().all(|problem| problem.at != at) {
             let key = at.rsplit('.').next().unwrap_or(at);
             self.wrong(at, format!("`{key}` is {found}, expected {expected}"));
         }
@@ -264,6 +265,9 @@ impl Checker<'_> {
             );
         }
         self.sampling(&harvest.sampling);
+        if harvest.choices.is_some() {
+            self.void_beside_choices(&harvest.sampling);
+        }
         let names = harvest
             .phrasing
             .iter()
@@ -335,6 +339,33 @@ impl Checker<'_> {
         self.expect(holds, &at("max_tokens"), max_tokens, "1 to 1048576");
         let holds = top_logprobs <= MOST_TOP_LOGPROBS;
         self.expect(holds, &at("top_logprobs"), top_logprobs, "at most 256");
+    }
+
+    /// How a text is drawn means nothing where one of several answers is chosen, and what a recipe says is not dropped.
+    fn void_beside_choices(&mut self, sampling: &SamplingSection) {
+        let unset = SamplingSection::default();
+        let differs = |one: f32, other: f32| one.to_bits() != other.to_bits();
+        for (key, given) in [
+            (
+                "temperature",
+                differs(sampling.temperature, unset.temperature),
+            ),
+            ("top_p", differs(sampling.top_p, unset.top_p)),
+            ("max_tokens", sampling.max_tokens != unset.max_tokens),
+            ("top_logprobs", sampling.top_logprobs != unset.top_logprobs),
+            ("seed", sampling.seed != unset.seed),
+            ("stop", sampling.stop != unset.stop),
+            ("json_schema", sampling.json_schema != unset.json_schema),
+        ] {
+            let at = format!("harvest.sampling.{key}");
+            if given && self.problems.iter().all(|problem| problem.at != at) {
+                let message = format!(
+                    "`{key}` has no effect beside `choices`: the most likely of them is taken"
+                );
+                let help = "leave it out, or leave `choices` out to have a text written";
+                self.wrong_with_help(at, message, help);
+            }
+        }
     }
 
     fn checks(&mut self, checks: &[Check]) {

@@ -28,8 +28,8 @@ mod request;
 
 pub use answer::{Finish, Oddity, Retraction, Usage, WireAnswer, WireToken};
 pub use batch::{
-    BatchBody, BatchCalls, BatchLimits, LineResult, RemoteBatch, RemoteEnd, RemoteList,
-    RemotePhase, ResultLine, uploaded_file,
+    BatchBody, BatchCalls, BatchLimits, FileState, LineResult, RemoteBatch, RemoteEnd, RemoteList,
+    RemotePhase, ResultLine, UploadedFile,
 };
 pub use choices::{ChoiceMethod, Chosen};
 pub use endpoint::{Endpoint, EndpointError};

@@ -46,6 +46,16 @@ pub struct Preset {
     /// What is taken off the price of what is asked in batches: 0.5 is half of it. `None` where there are no batches.
     #[serde(default)]
     pub batch_discount: Option<f64>,
+    /// What stands before a request's path where a batch is told what its requests are for.
+    #[serde(default = "first_version")]
+    pub(super) batch_root: String,
+    /// What the cursor is called by which the next page of its list of batches is asked for; `None` where that is the
+    /// last batch of the page.
+    #[serde(default)]
+    pub(super) batch_cursor: Option<String>,
+    /// Whether a batch that is listed tells of the marker that it was made with.
+    #[serde(default = "yes")]
+    pub(crate) batch_marker: bool,
     /// Over how many seconds headers count requests, where they do not say.
     #[serde(default = "a_minute")]
     pub(super) requests_window_s: u64,
@@ -155,6 +165,8 @@ pub(super) enum ReasoningAbility {
     Deepseek,
     /// A budget of tokens.
     Budget,
+    /// `reasoning_effort`, which is an effort or a budget of tokens.
+    EffortOrBudget,
     /// As much as the model finds right, guided by an effort.
     Adaptive,
     /// A level.
@@ -269,6 +281,14 @@ fn matches(pattern: &str, model: &str) -> bool {
 
 fn a_minute() -> u64 {
     60
+}
+
+fn first_version() -> String {
+    "/v1".to_owned()
+}
+
+fn yes() -> bool {
+    true
 }
 
 static PRESETS: LazyLock<BTreeMap<String, Preset>> = LazyLock::new(|| {

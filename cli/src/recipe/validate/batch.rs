@@ -42,6 +42,20 @@ impl Checker<'_> {
             let expected = format!("more than 0 and at most {most}");
             self.expect(holds, &format!("{at}.batch.{key}"), value, &expected);
         }
+        let deployment = teacher.endpoints().iter().any(|endpoint| {
+            let base_url = endpoint.base_url.as_deref();
+            base_url.is_some_and(|base_url| base_url.contains("/deployments/"))
+        });
+        if deployment {
+            let place = if teacher.endpoints.is_empty() {
+                format!("{at}.base_url")
+            } else {
+                format!("{at}.endpoints.0.base_url")
+            };
+            let message = "batches are not handed over at the address of one deployment";
+            let help = "write https://RESOURCE.openai.azure.com/openai/v1, and the name of the deployment as `model`";
+            self.wrong_with_help(place, message, help);
+        }
         if teacher.endpoints.len() > 1 {
             let message = "a batch goes to one address, and `endpoints` names several";
             let help = "name one address, or make a teacher of each";

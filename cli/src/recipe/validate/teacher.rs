@@ -9,6 +9,14 @@ use crate::recipe::TeacherSection;
 use crate::recipe::harvest::{Form, HarvestSection};
 use crate::recipe::teacher::{LOCAL, LimitsSection};
 
+/// Names of models and makers that are taken for those of services; `grok` is a letter away from another.
+const MODELS: [(&str, &str); 4] = [
+    ("grok", "xai"),
+    ("claude", "anthropic"),
+    ("google", "gemini"),
+    ("gpt", "openai"),
+];
+
 impl Checker<'_> {
     pub(super) fn teachers(
         &mut self,
@@ -66,7 +74,15 @@ impl Checker<'_> {
 
     fn unknown_provider(&mut self, at: &str, provider: &str) {
         let known = || wire::preset_names().chain([LOCAL]);
-        let help = match nearest(provider, known()) {
+        // `LM Studio`, `llama.cpp`, `OpenAI`.
+        let plain: String = provider
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|letter| letter.to_ascii_lowercase())
+            .collect();
+        let called = MODELS.iter().find(|(model, _)| *model == plain);
+        let near = called.map(|(_, provider)| *provider);
+        let help = match near.or_else(|| nearest(&plain, known())) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
                 "known are {}; `compatible` with a `base_url` is any other server of the same dialect as `openai`",
@@ -244,10 +260,21 @@ impl Checker<'_> {
         }
         let Some(harvest) = harvest else { return };
         let SamplingParameters { max_tokens, .. } = harvest.parameters();
+        if let Some(larger) = teacher.truncated_max_tokens()
+            && larger <= max_tokens
+        {
+            let message = format!(
+                "`truncated_max_tokens` is {larger}, which is no more than the {max_tokens} that are asked for first"
+            );
+            let help = "what is cut off is asked for again with it: raise it, or leave it out";
+            let place = format!("{at}.retry.truncated_max_tokens");
+            self.wrong_with_help(place, message, help);
+        }
         let most = u64::from(max_tokens.max(teacher.truncated_max_tokens().unwrap_or(0)));
         if let (Some(cap), Some(price)) = (cap, price) {
             let one = limbeck_teacher::usd(price.cost(1, 0, most));
-            if cap < one {
+            // One of 0 was found before.
+            if cap > 0.0 && cap < one {
                 let message = format!(
                     "`spend_usd` is {cap}, but one answer of {most} tokens may cost {one:.6}"
                 );

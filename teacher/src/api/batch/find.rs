@@ -2,7 +2,8 @@
 //!
 //! `OpenAI`'s service keeps our marker with a batch, so it is found by that. Anthropic's keeps nothing of ours but the
 //! names of the requests, which it tells only with the results. There, a batch may be ours if it was made at about that
-//! time and holds as many requests; whether it is, its first result says.
+//! time and holds as many requests; whether it is, its first result says. So it is at Azure for a batch that is listed
+//! without a marker: its reference does not promise that it tells of one.
 //!
 //! A batch that was paid for must not be sent again. So one that is looked for counts as never arrived only when the
 //! service's list was seen whole, without it and without one that may be it, and long enough after it was sent. Until
@@ -16,7 +17,7 @@ use limbeck_store::Batch;
 use super::lines::Lines;
 use super::road::Road;
 use super::{BatchDoubt, BatchNotice};
-use crate::wire::{Dialect, RemoteBatch, RemoteList, RemotePhase, ResultLine};
+use crate::wire::{Dialect, RemoteBatch, RemoteEnd, RemoteList, RemotePhase, ResultLine};
 use crate::{AskError, HarvestError};
 
 /// What clocks may differ by, time zones that were mistaken included.
@@ -176,7 +177,10 @@ impl Road<'_> {
         known: &[String],
         remote: &RemoteBatch,
     ) -> Result<Likeness, AskError> {
-        if self.service.teacher.options.preset.dialect == Dialect::Openai {
+        let preset = self.service.teacher.options.preset;
+        let marked =
+            preset.dialect == Dialect::Openai && (preset.batch_marker || remote.marker.is_some());
+        if marked {
             return Ok(if remote.marker.as_deref() == Some(&batch.marker) {
                 Likeness::Ours
             } else {
@@ -184,7 +188,11 @@ impl Road<'_> {
             });
         }
         let too_old = remote.created.is_some_and(|made| is_before(made, sent));
-        if too_old || remote.total != Some(batch.requests) || known.contains(&remote.id) {
+        // Azure counts the requests of a batch some time after it took it.
+        let uncounted =
+            remote.phase == RemotePhase::Running && remote.total.unwrap_or_default() == 0;
+        let as_many = remote.total == Some(batch.requests) || uncounted;
+        if too_old || !as_many || was_rejected(remote) || known.contains(&remote.id) {
             return Ok(Likeness::Another);
         }
         let id = remote.id.clone();
@@ -221,6 +229,11 @@ impl Road<'_> {
         }
         Ok(None)
     }
+}
+
+/// Whether nobody began with a batch, so that nothing was paid for it.
+fn was_rejected(remote: &RemoteBatch) -> bool {
+    matches!(remote.phase, RemotePhase::Ended(RemoteEnd::Rejected { .. }))
 }
 
 /// Whether a batch that was made at `made`, by the service's clock, was made before `sent`, by ours.

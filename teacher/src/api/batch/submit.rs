@@ -1,6 +1,7 @@
 //! What has no answer is written down, kept, and handed over.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use limbeck_store::identity::sha256_hex;
 use limbeck_store::{BatchRequest, BatchResults, NewBatch, Prompt, SamplingParameters, now};
@@ -11,11 +12,17 @@ use super::road::Road;
 use crate::harvest::pending::Question;
 use crate::pace::NanoUsd;
 use crate::teacher::Try;
-use crate::wire::{BatchBody, BatchLimits, Failure, RemoteBatch, WireRequest, uploaded_file};
+use crate::wire::{
+    BatchBody, BatchLimits, Failure, FailureKind, FileState, RemoteBatch, UploadedFile, WireRequest,
+};
 use crate::{Ask, AskError, HarvestError, Teacher};
 
 /// Prompts that are read from the store in one call, at most.
 const CHUNK: usize = 512;
+/// How often a service is asked whether it has read a file, at least.
+const FILE_POLL: Duration = Duration::from_secs(5);
+/// So long it may take.
+const LONGEST_READING: Duration = Duration::from_mins(15);
 /// The characters of a marker.
 const MARKER_CHARACTERS: usize = 32;
 
@@ -156,7 +163,7 @@ impl Road<'_> {
     /// Notes a question that cannot be put to the service.
     async fn unasked(&self, ask: &Ask, error: AskError) -> Result<(), HarvestError> {
         let key = ask.trace_key(&self.service.teacher.identity().key());
-        let tried = Try::failed(now(), std::time::Duration::ZERO, &error);
+        let tried = Try::failed(now(), Duration::ZERO, &error);
         let attempt = tried.attempt(&key, &key.id());
         self.store
             .record_failures(std::slice::from_ref(&attempt))
@@ -225,16 +232,10 @@ impl Road<'_> {
         let calls = self.service.calls();
         let file = match calls.upload(body, marker) {
             None => None,
-            Some(upload) => {
-                let told = self.service.call(&upload, self.cancel).await;
-                let file = told.and_then(|value| {
-                    uploaded_file(&value).map_err(|failure| self.service.give_up(failure, 1))
-                });
-                match file {
-                    Ok(file) => Some(file),
-                    Err(error) => return Ok(HandedOver::Not(error)),
-                }
-            }
+            Some(upload) => match self.upload(&upload).await {
+                Ok(file) => Some(file),
+                Err(error) => return Ok(HandedOver::Not(error)),
+            },
         };
         let create = calls.create(body, file.as_deref(), marker);
         let mut failures = 0;
@@ -263,6 +264,35 @@ impl Road<'_> {
             if let Err(error) = waited {
                 return Ok(HandedOver::Not(error));
             }
+        }
+    }
+
+    /// Uploads a file and waits until a batch can be made of it; its name. Nothing is paid for yet.
+    async fn upload(&self, upload: &WireRequest) -> Result<String, AskError> {
+        let begun = Instant::now();
+        let failed = |failure| self.service.give_up(failure, 1);
+        let mut told = self.service.call(upload, self.cancel).await?;
+        loop {
+            let file = UploadedFile::read(&told).map_err(failed)?;
+            let unusable = |why: &str| {
+                let message = format!("the service cannot use the file `{}`: {why}", file.id);
+                failed(Failure::transport(FailureKind::InvalidRequest, &message))
+            };
+            match &file.state {
+                FileState::Ready => return Ok(file.id),
+                FileState::Unusable(why) => return Err(unusable(why)),
+                FileState::BeingRead if begun.elapsed() > LONGEST_READING => {
+                    return Err(unusable("it has been reading it for too long"));
+                }
+                FileState::BeingRead => {}
+            }
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(AskError::Cancelled),
+                () = tokio::time::sleep(self.options.poll.min(FILE_POLL)) => {}
+            }
+            let look = self.service.calls().file(&file.id);
+            told = self.service.call(&look, self.cancel).await?;
         }
     }
 

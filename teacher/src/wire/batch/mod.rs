@@ -4,8 +4,9 @@
 //! - [`remote`]: what it says of a batch
 //! - [`line`]: what it says of one request
 //!
-//! The references: platform.openai.com/docs/api-reference/batch, docs.claude.com/en/api/creating-message-batches and
-//! console.groq.com/docs/batch.
+//! The references: platform.openai.com/docs/api-reference/batch, docs.claude.com/en/api/creating-message-batches,
+//! console.groq.com/docs/batch, and for Azure learn.microsoft.com/azure/foundry/openai/how-to/batch (as read on
+//! 2026-11-26 in the public repository of its pages, `articles/foundry/openai/includes/batch/batch-rest.md`).
 
 mod line;
 mod remote;
@@ -14,7 +15,7 @@ mod request;
 mod tests;
 
 pub use line::{LineResult, ResultLine};
-pub use remote::{RemoteBatch, RemoteEnd, RemoteList, RemotePhase, uploaded_file};
+pub use remote::{FileState, RemoteBatch, RemoteEnd, RemoteList, RemotePhase, UploadedFile};
 pub use request::{BatchBody, BatchCalls};
 
 use super::{Dialect, Failure, FailureKind};

@@ -92,8 +92,10 @@ impl RemoteList {
     pub fn read(preset: &Preset, value: &Value) -> Result<Self, Failure> {
         let data = value.get("data").and_then(Value::as_array);
         let data = data.ok_or_else(|| malformed("the list of batches has no `data`"))?;
-        let more = value.get("has_more").and_then(Value::as_bool);
-        let last = name(value, "last_id").or_else(|| name(data.last()?, "id"));
+        let (is_last, next) = match &preset.batch_cursor {
+            Some(_) => by_cursor(value),
+            None => by_last_id(value, data),
+        };
         let batches: Vec<RemoteBatch> = data
             .iter()
             .filter_map(|batch| RemoteBatch::read(preset, batch).ok())
@@ -101,16 +103,36 @@ impl RemoteList {
         Ok(Self {
             unreadable: data.len() - batches.len(),
             batches,
-            is_last: more == Some(false),
-            next: last.filter(|_| more == Some(true)),
+            is_last,
+            next,
         })
     }
+}
+
+fn by_last_id(value: &Value, data: &[Value]) -> (bool, Option<String>) {
+    let more = value.get("has_more").and_then(Value::as_bool);
+    let last = name(value, "last_id").or_else(|| name(data.last()?, "id"));
+    (more == Some(false), last.filter(|_| more == Some(true)))
+}
+
+/// Where there is no word of pages at all, more may follow.
+fn by_cursor(value: &Value) -> (bool, Option<String>) {
+    const LONGEST: usize = 1024;
+    let Some(paging) = value.get("paging") else {
+        return (false, None);
+    };
+    let cursor = paging.get("next_cursor").filter(|cursor| !cursor.is_null());
+    let next = cursor.and_then(Value::as_str);
+    let next = next.filter(|text| !text.is_empty() && text.len() <= LONGEST);
+    let is_last = cursor.is_none_or(|cursor| cursor == "");
+    (is_last, next.map(str::to_owned))
 }
 
 fn openai(id: String, value: &Value) -> Result<RemoteBatch, Failure> {
     let state = state(value, "status")?;
     let count = |field: &str| value.get("request_counts")?.get(field)?.as_u64();
-    let phase = match state.as_str() {
+    // Azure's reference writes them with a capital letter in places.
+    let phase = match state.to_ascii_lowercase().as_str() {
         "completed" => RemotePhase::Ended(RemoteEnd::Completed),
         "expired" => RemotePhase::Ended(RemoteEnd::Expired),
         "cancelled" | "canceled" => RemotePhase::Ended(RemoteEnd::Cancelled),
@@ -124,10 +146,7 @@ fn openai(id: String, value: &Value) -> Result<RemoteBatch, Failure> {
             .get("metadata")
             .and_then(|metadata| metadata.get(MARKER)?.as_str())
             .map(str::to_owned),
-        created: value
-            .get("created_at")
-            .and_then(Value::as_i64)
-            .and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        created: value.get("created_at").and_then(time),
         total: count("total"),
         done: match (count("completed"), count("failed")) {
             (None, None) => None,
@@ -168,15 +187,23 @@ fn anthropic(id: String, value: &Value) -> Result<RemoteBatch, Failure> {
     })
 }
 
+/// Seconds since 1970, or a date as Azure's reference also shows it.
+fn time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(date) => date.parse().ok(),
+        seconds => Timestamp::from_second(seconds.as_i64()?).ok(),
+    }
+}
+
 fn state(value: &Value, field: &str) -> Result<String, Failure> {
     let state = value.get(field).and_then(Value::as_str).map(tidy);
     state.ok_or_else(|| malformed(&format!("the account of a batch has no `{field}`")))
 }
 
 fn rejected(value: &Value) -> RemoteEnd {
-    let first = value
-        .get("errors")
-        .and_then(|errors| errors.get("data")?.get(0));
+    // Groq gives the bare list.
+    let errors = value.get("errors");
+    let first = errors.and_then(|errors| errors.get("data").unwrap_or(errors).get(0));
     let text = |field: &str| first?.get(field)?.as_str();
     let (code, message) = (text("code"), text("message"));
     let why = match (code, message) {
@@ -190,10 +217,43 @@ fn rejected(value: &Value) -> RemoteEnd {
     }
 }
 
-/// The name of a file that was uploaded.
-///
-/// # Errors
-/// A [`Failure`] where the answer names none.
-pub fn uploaded_file(value: &Value) -> Result<String, Failure> {
-    name(value, "id").ok_or_else(|| malformed("the service does not name the file that it took"))
+/// A file that was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadedFile {
+    /// The service's name for it.
+    pub id: String,
+    /// Whether a batch can be made of it.
+    pub state: FileState,
+}
+
+/// How far a service is with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileState {
+    /// A batch can be made of it.
+    Ready,
+    /// It is still being read; Azure makes no batch of it before it is.
+    BeingRead,
+    /// It could not be read: what the service says of that.
+    Unusable(String),
+}
+
+impl UploadedFile {
+    /// Reads what the service says of a file. What says nothing of how far it is, is ready.
+    ///
+    /// # Errors
+    /// A [`Failure`] where it names none.
+    pub fn read(value: &Value) -> Result<Self, Failure> {
+        let id = name(value, "id");
+        let id = id.ok_or_else(|| malformed("the service does not name the file that it took"))?;
+        let text = |field: &str| value.get(field).and_then(Value::as_str);
+        let state = match text("status").unwrap_or_default() {
+            "pending" | "running" | "notRunning" => FileState::BeingRead,
+            "error" => {
+                let why = text("status_details").unwrap_or("it does not say why");
+                FileState::Unusable(tidy(why))
+            }
+            _ => FileState::Ready,
+        };
+        Ok(Self { id, state })
+    }
 }

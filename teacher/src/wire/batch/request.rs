@@ -111,6 +111,11 @@ impl<'a> BatchCalls<'a> {
         Some(request)
     }
 
+    /// Asks whether the service has read the file that it took.
+    pub fn file(self, id: &str) -> WireRequest {
+        self.get(format!("/files/{id}"))
+    }
+
     /// Hands the batch over. `file`: what [`upload`](Self::upload) was answered.
     pub fn create(self, body: &BatchBody, file: Option<&str>, marker: &str) -> WireRequest {
         let bytes = match (self.preset.dialect, file) {
@@ -123,7 +128,7 @@ impl<'a> BatchCalls<'a> {
             }
             (_, file) => json!({
                 "input_file_id": file,
-                "endpoint": format!("/v1{}", body.path),
+                "endpoint": format!("{}{}", self.preset.batch_root, body.path),
                 "completion_window": "24h",
                 "metadata": {MARKER: marker},
             })
@@ -143,9 +148,10 @@ impl<'a> BatchCalls<'a> {
         let mut request = self.get(self.batches().to_owned());
         request.query.push(("limit".to_owned(), "100".to_owned()));
         if let Some(after) = after {
-            let name = match self.preset.dialect {
-                Dialect::Anthropic => "after_id",
-                Dialect::Openai | Dialect::Gemini => "after",
+            let name = match (&self.preset.batch_cursor, self.preset.dialect) {
+                (Some(name), _) => name,
+                (None, Dialect::Anthropic) => "after_id",
+                (None, Dialect::Openai | Dialect::Gemini) => "after",
             };
             request.query.push((name.to_owned(), after.to_owned()));
         }

@@ -78,6 +78,58 @@ fn openai_is_given_a_file_of_lines_and_then_a_batch_of_it() {
 }
 
 #[test]
+fn azure_is_told_what_a_batch_is_for_in_words_of_its_own() {
+    let azure = service("azure");
+    let (calls, body) = (BatchCalls::new(azure), body(azure, &["a"]));
+    let upload = calls.upload(&body, "mark").unwrap();
+    let form = String::from_utf8(upload.body).unwrap();
+    assert!(form.contains(r#""url":"/v1/chat/completions""#), "{form}");
+    let create = json_of(&calls.create(&body, Some("file-1"), "mark").body);
+    assert_eq!(create["endpoint"], "/chat/completions");
+    assert_eq!(calls.file("file-1").path, "/files/file-1");
+    assert_eq!(calls.file("file-1").method, "GET");
+}
+
+/// The samples of Azure's reference, shortened (`batch-rest.md` and `batch-python.md`, see the module above).
+#[test]
+fn the_account_of_a_batch_at_azure_is_read() {
+    let read = |account: &Value| RemoteBatch::read(service("azure"), account).unwrap();
+    let taken = read(&json!({
+        "completion_window": "24h", "created_at": "2024-07-19T17:13:57.2491382+00:00", "error_file_id": null,
+        "expires_at": "2024-07-20T17:13:57.1918498+00:00", "id": "batch_fe3f047a-de39-4068-9008-346795bfc1db",
+        "input_file_id": "file-21006e70789246658b86a1fc205899a4", "errors": null, "metadata": null,
+        "object": "batch", "output_file_id": null, "status": "Validating",
+        "request_counts": {"total": null, "completed": null, "failed": null},
+    }));
+    assert_eq!(taken.phase, RemotePhase::Running);
+    assert_eq!((taken.total, taken.done, taken.marker), (None, None, None));
+    assert_eq!(taken.created.unwrap().as_second(), 1_721_409_237);
+    let done = read(&json!({
+        "id": "batch_6caaf24d-54a5-46be-b1b7-518884fcbdde", "created_at": 1_722_476_583, "endpoint": null,
+        "object": "batch", "status": "Completed", "error_file_id": "file-c795ae52-3ba7-417d-86ec-07eebca57d0b",
+        "output_file_id": "file-3304e310-3b39-4e34-9f1c-e1c1504b2b2a", "metadata": null,
+        "request_counts": {"completed": 3, "failed": 0, "total": 3},
+    }));
+    assert_eq!(done.phase, RemotePhase::Ended(RemoteEnd::Completed));
+    assert_eq!((done.total, done.results.len()), (Some(3), 2));
+}
+
+#[test]
+fn how_far_a_service_is_with_a_file_is_read() {
+    for (status, state) in [
+        ("uploaded", FileState::Ready),
+        ("processed", FileState::Ready),
+        ("pending", FileState::BeingRead),
+        ("running", FileState::BeingRead),
+        ("notRunning", FileState::BeingRead),
+        ("error", FileState::Unusable("no JSON lines".to_owned())),
+    ] {
+        let told = json!({"id": "file-1", "status": status, "status_details": "no JSON lines"});
+        assert_eq!(UploadedFile::read(&told).unwrap().state, state, "{status}");
+    }
+}
+
+#[test]
 fn anthropic_is_given_all_at_once() {
     let anthropic = service("anthropic");
     let (calls, body) = (BatchCalls::new(anthropic), body(anthropic, &["a", "b"]));
@@ -188,8 +240,9 @@ fn what_is_no_account_is_an_error_and_no_name_leads_elsewhere() {
             "{account}"
         );
     }
-    assert!(uploaded_file(&json!({"id": "../../x"})).is_err());
-    assert_eq!(uploaded_file(&json!({"id": "file-1"})).unwrap(), "file-1");
+    assert!(UploadedFile::read(&json!({"id": "../../x"})).is_err());
+    let file = UploadedFile::read(&json!({"id": "file-1"})).unwrap();
+    assert_eq!((file.id.as_str(), file.state), ("file-1", FileState::Ready));
     let account =
         json!({"id": "b", "status": "completed", "output_file_id": "../x", "request_counts": -3});
     let batch = RemoteBatch::read(service("openai"), &account).unwrap();
@@ -207,6 +260,38 @@ fn a_list_is_read_page_by_page() {
         None
     );
     assert!(RemoteList::read(service("openai"), &json!({"data": 7})).is_err());
+}
+
+/// As console.groq.com/docs/batch shows it (read on 2026-11-26 in a public copy of that page).
+#[test]
+fn a_list_of_groq_goes_by_a_cursor() {
+    let groq = service("groq");
+    let read = |page: Value| {
+        let list = RemoteList::read(groq, &page).unwrap();
+        (list.is_last, list.next)
+    };
+    let cursor = "cursor_eyJpZCI6ImJhdGNoXzAxamg2eGE3cmVlbXB2ankifQ";
+    let batch = json!({"id": "batch_01jh6xa7reempvjyh6n3yst111", "status": "completed", "created_at": 1_736_472_600});
+    let page = json!({"object": "list", "data": [batch], "paging": {"next_cursor": cursor}});
+    assert_eq!(read(page), (false, Some(cursor.to_owned())));
+    let next = BatchCalls::new(groq).list(Some(cursor));
+    assert_eq!(next.query[1], ("cursor".to_owned(), cursor.to_owned()));
+    assert_eq!(read(json!({"data": [], "paging": {}})), (true, None));
+    let end = json!({"data": [], "paging": {"next_cursor": null}});
+    assert_eq!(read(end), (true, None));
+    assert_eq!(read(json!({"data": []})), (false, None), "nobody says so");
+    let odd = json!({"data": [], "paging": {"next_cursor": 7}});
+    assert_eq!(read(odd), (false, None));
+
+    let errors = json!([{"code": "invalid_method", "message": "Invalid value: 'GET'.", "line": 4}]);
+    let account = json!({"id": "batch_1", "status": "failed", "errors": errors});
+    let batch = RemoteBatch::read(groq, &account).unwrap();
+    let why = "invalid_method: Invalid value: 'GET'.".to_owned();
+    let rejected = RemoteEnd::Rejected {
+        why,
+        crowded: false,
+    };
+    assert_eq!(batch.phase, RemotePhase::Ended(rejected));
 }
 
 fn line(service_name: &str, line: &Value) -> ResultLine {

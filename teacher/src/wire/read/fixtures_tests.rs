@@ -229,6 +229,7 @@ fn groq() {
             error-413: TOO-LONG (rate_limit_exceeded) Request too large for model `llama-3.1-8b-instant` in organization `or
             error-429: RATE-LIMITED retry after 2s (rate_limit_exceeded) Rate limit reached for model `llama-3.3-70b-versatile` in organization
             error-498: OVERLOADED retry (capacity_exceeded) Flex tier capacity exceeded
+            stream-error: SERVER retry (-) over_capacity
         "#]],
     );
 }

@@ -25,6 +25,14 @@ pub(super) fn feed(draft: &mut Draft, value: &Value) {
         let usage = read_usage(usage, &mut draft.oddities);
         draft.usage.update(usage);
     }
+    // And there as well why it ends a stream early.
+    if let Some(failure) = value
+        .get("x_groq")
+        .and_then(|corner| from_error(None, corner, false))
+    {
+        draft.failure = Some(failure);
+        return;
+    }
     let choices = value.get("choices").and_then(Value::as_array);
     for (position, choice) in choices.into_iter().flatten().enumerate() {
         let index = choice.get("index").and_then(Value::as_u64);

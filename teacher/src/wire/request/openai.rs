@@ -109,6 +109,9 @@ fn write_reasoning(
         (ReasoningAbility::Openrouter, effort) => {
             set("reasoning", json!({"effort": effort.effort()}));
         }
+        (ReasoningAbility::EffortOrBudget, Reasoning::Budget(tokens)) => {
+            set("reasoning_effort", json!(tokens));
+        }
         (_, Reasoning::Budget(_)) => {
             let hint = format!("set `reasoning` to {}", checked.efforts());
             return Err(checked.unsupported("a budget of `reasoning`", &hint));

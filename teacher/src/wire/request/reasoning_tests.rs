@@ -3,7 +3,9 @@
 //! The references, as read on 2026-11-26 through a copy of the public pages: platform.openai.com/docs/api-reference/chat
 //! (`reasoning_effort`), docs.aws.amazon.com/bedrock "Adaptive thinking" and platform.claude.com "Adaptive thinking" and
 //! "Effort", docs.cloud.google.com "Gemini 3.5 Flash" and "Gemini 3 Flash" (levels), api-docs.deepseek.com "Thinking
-//! Mode", openrouter.ai/docs "Reasoning Tokens", docs.mistral.ai "Adjustable", docs.together.ai "Reasoning".
+//! Mode", openrouter.ai/docs "Reasoning Tokens", docs.mistral.ai "Adjustable", docs.together.ai "Reasoning",
+//! docs.fireworks.ai "Reasoning" and what Fireworks' own client says of `reasoning_effort` (github.com/fw-ai-external/
+//! python-sdk, `types/chat/completion_create_params.py`).
 
 use expect_test::expect;
 use limbeck_store::{Message, Prompt, PromptBody, Reasoning, SamplingParameters};
@@ -196,6 +198,36 @@ fn deepseek_openrouter_mistral_and_together_have_words_of_their_own() {
         together("openai/gpt-oss-20b", Reasoning::High),
         json!({"reasoning_effort": "high"})
     );
+}
+
+#[test]
+fn fireworks_takes_an_effort_or_a_budget_but_of_gpt_oss_an_effort() {
+    expect![[r#"
+        {"reasoning_effort":"none"}
+        {"reasoning_effort":"minimal"}
+        {"reasoning_effort":"low"}
+        {"reasoning_effort":"medium"}
+        {"reasoning_effort":"high"}
+        {"reasoning_effort":"xhigh"}
+        {"reasoning_effort":"max"}
+        {"reasoning_effort":2048}"#]]
+    .assert_eq(&every(
+        "fireworks",
+        "accounts/fireworks/models/deepseek-v4-pro",
+    ));
+    expect![[r#"
+        set it to low, medium or high
+        set it to low, medium or high
+        {"reasoning_effort":"low"}
+        {"reasoning_effort":"medium"}
+        {"reasoning_effort":"high"}
+        set it to low, medium or high
+        set it to low, medium or high
+        set `reasoning` to low, medium or high"#]]
+    .assert_eq(&every(
+        "fireworks",
+        "accounts/fireworks/models/gpt-oss-120b",
+    ));
 }
 
 #[test]

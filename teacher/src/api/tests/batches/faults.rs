@@ -8,7 +8,7 @@ fn refused(status: u16, code: &str) -> Fault {
 
 #[tokio::test]
 async fn calls_that_fail_for_a_while_are_made_again() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         for (what, status) in [("rate_limit_exceeded", 429), ("server_error", 500)] {
             let bench = Bench::new(dialect).await;
             bench.service.faults(move |route, count| {
@@ -69,7 +69,7 @@ async fn an_upload_that_fails_is_an_error_and_is_made_good_by_the_next_run() {
 
 #[tokio::test]
 async fn a_batch_that_was_taken_without_a_word_is_found_and_not_handed_over_again() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         for after in [
             vec![Step::Reset],
             vec![Step::Stall],
@@ -92,7 +92,7 @@ async fn a_batch_that_was_taken_without_a_word_is_found_and_not_handed_over_agai
 
 #[tokio::test]
 async fn a_batch_that_is_listed_late_or_on_a_later_page_is_found() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         for (late, page) in [(10, 100), (0, 1)] {
             let mut bench = Bench::new(dialect).await;
             bench.options.resend_after = Duration::from_mins(1);
@@ -110,7 +110,7 @@ async fn a_batch_that_is_listed_late_or_on_a_later_page_is_found() {
 
 #[tokio::test]
 async fn a_batch_of_unknown_fate_keeps_its_questions_and_its_money() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let mut bench = Bench::new(dialect).await;
         (bench.options.wait, bench.options.resend_after) = (false, Duration::from_mins(1));
         bench.service.unlisted(usize::MAX).faults(|route, count| {
@@ -163,7 +163,7 @@ async fn what_is_gone_from_a_batch_that_expired_is_not_asked_again() {
 
 #[tokio::test]
 async fn a_batch_that_never_arrived_is_handed_over_again() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let bench = Bench::new(dialect).await;
         bench.service.faults(|route, count| {
             (route == Route::Create && count == 0).then(|| Fault::Instead(vec![Step::Reset]))
@@ -188,6 +188,19 @@ async fn a_service_that_takes_no_batch_at_all_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_file_that_azure_cannot_use_is_an_error_and_no_batch() {
+    let bench = Bench::new(Dialect::Azure).await;
+    bench.service.unusable();
+    let error = bench.run(3).await.unwrap_err();
+    let HarvestError::Teacher { source, .. } = error else {
+        panic!("another error: {error}");
+    };
+    let said = source.in_full();
+    assert!(said.contains("cannot use the file `file-0`"), "{said}");
+    assert_eq!(bench.service.count(Route::Create), 0);
+}
+
+#[tokio::test]
 async fn a_key_that_is_refused_stops_at_once() {
     let bench = Bench::new(Dialect::Anthropic).await;
     bench
@@ -200,7 +213,7 @@ async fn a_key_that_is_refused_stops_at_once() {
 
 #[tokio::test]
 async fn results_that_break_off_are_read_again() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let bench = Bench::new(dialect).await;
         let whole = bench.service.clone();
         // Once in the middle of a line with an error of the connection, once without one, once between two lines.
@@ -234,7 +247,7 @@ async fn results_that_break_off_are_read_again() {
 
 #[tokio::test]
 async fn what_no_line_speaks_of_is_a_failure_in_the_end() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let bench = Bench::new(dialect).await;
         bench.service.fates(every(2, Fate::Unsaid));
         let summary = bench.run(4).await.unwrap();

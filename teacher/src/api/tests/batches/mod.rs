@@ -13,7 +13,7 @@ use super::batch_server::{BatchServer, Dialect, Fate, Fault, Route};
 use super::*;
 use crate::wire::preset;
 
-const BOTH: [Dialect; 2] = [Dialect::OpenAi, Dialect::Anthropic];
+const EVERY: [Dialect; 3] = [Dialect::OpenAi, Dialect::Azure, Dialect::Anthropic];
 
 /// A service with a store that is opened anew for each run.
 struct Bench {
@@ -62,14 +62,19 @@ impl Bench {
     }
 
     fn teacher_options(&self) -> ApiOptions {
-        ApiOptions {
-            preset: preset(match self.dialect {
-                Dialect::OpenAi => "openai",
-                Dialect::Anthropic => "anthropic",
-            })
-            .unwrap(),
-            ..options(&self.server)
+        let mut options = options(&self.server);
+        let provider = match self.dialect {
+            Dialect::OpenAi => "openai",
+            Dialect::Azure => "azure",
+            Dialect::Anthropic => "anthropic",
+        };
+        options.preset = preset(provider).unwrap();
+        if let Some(base_url) = &mut options.endpoints[0].base_url
+            && self.dialect == Dialect::Azure
+        {
+            *base_url = base_url.replace("/v1", "/openai/v1");
         }
+        options
     }
 
     async fn run(&self, prompts: u64) -> Result<BatchSummary, HarvestError> {

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn everything_is_answered_in_batches_of_the_size_that_is_asked_for() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let bench = Bench::new(dialect).await;
         bench.service.polls(2);
         let summary = bench.run(25).await.unwrap();
@@ -49,7 +49,7 @@ async fn an_answer_has_its_receipt_and_no_limits_of_pace() {
 
 #[tokio::test]
 async fn results_may_come_in_any_order() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let bench = Bench::new(dialect).await;
         bench.service.lines(|mut lines| {
             lines.reverse();
@@ -63,7 +63,7 @@ async fn results_may_come_in_any_order() {
 
 #[tokio::test]
 async fn what_failed_has_its_reason_and_is_handed_over_again_on_request() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let bench = Bench::new(dialect).await;
         bench.service.fates(every(3, Fate::RateLimited));
         let summary = bench.run(9).await.unwrap();
@@ -89,7 +89,7 @@ async fn what_failed_has_its_reason_and_is_handed_over_again_on_request() {
 
 #[tokio::test]
 async fn a_refusal_is_paid_for_and_not_asked_again() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let bench = Bench::new(dialect).await;
         bench.service.fates(every(2, Fate::Refused));
         bench.run(4).await.unwrap();
@@ -107,6 +107,7 @@ async fn what_expired_is_asked_again_by_the_next_run() {
     for (dialect, end) in [
         (Dialect::OpenAi, "expired"),
         (Dialect::OpenAi, "completed"),
+        (Dialect::Azure, "expired"),
         (Dialect::Anthropic, "ended"),
     ] {
         let bench = Bench::new(dialect).await;
@@ -134,7 +135,7 @@ async fn what_an_expired_batch_says_nothing_of_has_expired() {
 
 #[tokio::test]
 async fn a_batch_that_is_cancelled_keeps_what_was_answered() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let mut bench = Bench::new(dialect).await;
         bench.options.wait = false;
         bench.service.polls(1000);
@@ -157,7 +158,7 @@ async fn a_batch_that_is_cancelled_keeps_what_was_answered() {
 
 #[tokio::test]
 async fn ids_that_are_unknown_or_doubled_are_noted_and_not_kept() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let bench = Bench::new(dialect).await;
         bench.service.lines(|mut lines| {
             let Some(first) = lines.first().cloned() else {
@@ -179,7 +180,7 @@ async fn ids_that_are_unknown_or_doubled_are_noted_and_not_kept() {
 
 #[tokio::test]
 async fn without_waiting_the_service_is_asked_once_and_the_next_run_goes_on() {
-    for dialect in BOTH {
+    for dialect in EVERY {
         let mut bench = Bench::new(dialect).await;
         bench.options.wait = false;
         bench.service.polls(2);
