@@ -6,9 +6,11 @@ Exit code 0: everything holds; else the first thing that does not is named.
 """
 
 import json
+import math
 import os
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -35,8 +37,25 @@ MESSAGES = [
     ("They charged me twice and will not say why.", "negative"),
     ("Easy to set up, and it just works.", "positive"),
 ]
+# What the teacher is shown before each message, and none of them.
+EXAMPLES = [
+    ("It stopped working on the first day.", "negative"),
+    ("Lovely colours, and so soft.", "positive"),
+    ("I am still waiting for an answer.", "negative"),
+    ("The staff made us feel at home.", "positive"),
+    ("Never again, what a waste of money.", "negative"),
+    ("It does exactly what I need.", "positive"),
+]
+CHOICES = ["positive", "negative"]
+# Labels of each kind that the teacher must give: one who always says the same would agree in fewer than below.
+LEAST_OF_A_KIND = 3
+# Share of the labels of people that the teacher must meet. Without a look at the message it is half of them.
+LEAST_RIGHT = 0.9
 # Share of the labels in which a student that has learnt these messages and no others must agree with its teacher.
 LEAST_AGREEMENT = 0.9
+# How far a probability that is kept may be from the one that the server tells when it is asked once more; its sums
+# differ a little from one request to the next.
+NEAR = 0.03
 
 TEACHER = """\
 [recipe]
@@ -85,8 +104,9 @@ formats = ["safetensors", "gguf:f16"]
 LABELS = """
 [harvest]
 prompts = { source = "messages.jsonl", license = "cc0-1.0", exclude_near = false }
-form = "chat"
-template = "Is this message positive or negative? Answer with one word, positive or negative.\\n\\n{{ text }}"
+form = "completion"
+template = "Message: {{ text }}\\nSentiment:"
+examples = "examples.jsonl"
 input = "{{ text }}"
 choices = ["positive", "negative"]
 
@@ -162,13 +182,26 @@ class Server:
         lines = self.log.read_text().splitlines()
         return sum("POST /v1/chat/completions" in line and '" 200' in line for line in lines)
 
-    def ask(self, body):
+    def ask(self, body, path="chat/completions"):
         request = urllib.request.Request(
-            f"{self.base_url}/chat/completions",
+            f"{self.base_url}/{path}",
             json.dumps({"model": "smollm2", **body}).encode(),
             {"content-type": "application/json"},
         )
         return json.load(urllib.request.urlopen(request, timeout=300))
+
+    def likelihoods(self, text):
+        """How likely each choice is after a message, by what the server tells of its first token."""
+        told = [f"Message: {shown}\nSentiment: {answer}" for shown, answer in EXAMPLES]
+        prompt = "\n\n".join([*told, f"Message: {text}\nSentiment:"])
+        body = {"prompt": prompt, "max_tokens": 1, "temperature": 0.0, "logprobs": 20}
+        [likely] = self.ask(body, "completions")["choices"][0]["logprobs"]["top_logprobs"]
+        mass = dict.fromkeys(CHOICES, 0.0)
+        for token, value in likely.items():
+            begun = [choice for choice in CHOICES if token.strip() and choice.startswith(token.strip())]
+            if len(begun) == 1:
+                mass[begun[0]] += math.exp(value)
+        return mass
 
 
 def write_projects(server, folder):
@@ -178,6 +211,7 @@ def write_projects(server, folder):
     assert len(rows) == PROMPTS
     write_rows(folder / "prompts.jsonl", rows)
     write_rows(folder / "messages.jsonl", [{"text": text, "label": label} for text, label in MESSAGES])
+    write_rows(folder / "examples.jsonl", [{"text": text, "answer": answer} for text, answer in EXAMPLES])
     # Other pairs than those that are learnt from.
     write_rows(folder / "suite.jsonl", [{"hero": hero, "thing": "bell"} for hero in heroes])
     for name, stream, rest in [("stories", "true", STORIES), ("labels", "false", LABELS)]:
@@ -297,16 +331,31 @@ def check_labels(limbeck, server, folder):
     store = folder / "labels" / "limbeck.db"
     labels = rows(
         store,
-        "SELECT prompts.input, text, choice_log_probabilities IS NOT NULL, token.encoded IS NOT NULL FROM traces "
+        "SELECT prompts.input, text, choice_log_probabilities, token.encoded IS NOT NULL FROM traces "
         "JOIN prompts ON prompts.id = prompt_id LEFT JOIN token_log_probabilities token ON token.trace_id = traces.id",
     )
-    assert len(labels) == len(MESSAGES), labels
-    with_distribution = sum(row[2] for row in labels)
-    assert with_distribution == sum(row[3] for row in labels) == len(MESSAGES), labels
+    people = dict(MESSAGES)
+    assert sorted(row[0] for row in labels) == sorted(people), labels
+    furthest = 0.0
+    for told, label, kept, has_tokens in labels:
+        assert has_tokens and kept is not None and len(kept) == 4 * len(CHOICES), (told, kept)
+        kept = dict(zip(CHOICES, map(math.exp, struct.unpack(f"<{len(CHOICES)}f", kept))))
+        # What is neither is left to neither.
+        assert sum(kept.values()) < 1.001, (told, kept)
+        assert label == max(kept, key=kept.get), f"{told}: {label} is not the likeliest of {kept}"
+        told_again = server.likelihoods(told)
+        furthest = max(furthest, *(abs(kept[choice] - told_again[choice]) for choice in CHOICES))
+        assert furthest < NEAR, f"{told}: {kept} is kept, and the server says {told_again}"
+    given = [row[1] for row in labels]
+    counts = {choice: given.count(choice) for choice in CHOICES}
+    right = sum(people[told] == label for told, label, *_ in labels) / len(labels)
     suite = json.loads(out)["evaluate"]["suites"][0]
     teacher, student, agreement = suite["teacher"]["score"], suite["student"]["score"], suite["agreement"]["share"]
-    print(f"{len(labels)} labels, each with its distribution and its tokens; right: {teacher:.0%} of the teacher's, ", end="")
-    print(f"{student:.0%} of the student's, which agrees with the teacher in {agreement:.0%}")
+    print(f"{len(labels)} labels ({counts}), each with its tokens and a distribution within {furthest:.3f} of what the server ", end="")
+    print(f"says again; right: {teacher:.0%} of the teacher's, {student:.0%} of the student's, ", end="")
+    print(f"which agrees with the teacher in {agreement:.0%}")
+    assert min(counts.values()) >= LEAST_OF_A_KIND, f"the teacher cannot tell the messages apart: {counts}"
+    assert right >= LEAST_RIGHT and abs(teacher - right) < 1e-6, (right, suite)
     assert suite["n"] == len(MESSAGES) and agreement >= LEAST_AGREEMENT, suite
 
 
