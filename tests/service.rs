@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::fault_server::{Step, answer_body, error, response};
+use crate::support::fault_server::{Seen, Step, answer_body, error, response};
 use crate::support::service::{good, number_of, with_key};
-use crate::support::store::Sql;
-use crate::support::{Finished, KEY, Service};
+use crate::support::store::{Sql, answers};
+use crate::support::{Finished, KEY, Service, wait_until};
 
 #[test]
 fn a_second_harvest_asks_only_what_is_new() {
@@ -22,13 +24,155 @@ fn a_second_harvest_asks_only_what_is_new() {
     assert_eq!(asked[0].body["model"], "m");
     with_key(&project, "harvest").run().succeeds();
     assert_eq!(service.count(), 20, "a question was asked twice");
+}
 
-    project.edit("temperature = 1.0", "temperature = 0.5");
+#[test]
+fn what_matters_to_an_answer_is_asked_anew_and_nothing_else_is() {
+    const PROMPTS: usize = 2;
+    let service = Service::start(good);
+    let project = service.project(PROMPTS);
     with_key(&project, "harvest").run().succeeds();
-    assert_eq!(service.count(), 40, "what matters was changed");
-    project.edit("temperature = 0.5", "temperature = 1.0");
+    let asked_with = |from: &str, to: &str| {
+        let before = service.count();
+        project.edit(from, to);
+        with_key(&project, "harvest").run().succeeds();
+        project.edit(to, from);
+        service.count() - before
+    };
+    for (from, to) in [
+        (
+            "concurrent = 8",
+            "concurrent = 2, requests_per_minute = 600",
+        ),
+        ("output = 2.0", "output = 3.0"),
+        ("attempts = 3", "attempts = 2"),
+        ("total_s = 3.0", "total_s = 4.0"),
+        ("stream = false", "stream = true"),
+        ("name = \"service\"", "name = \"another\""),
+        ("/v1\"", "/v1/\""),
+    ] {
+        assert_eq!(asked_with(from, to), 0, "{to} changes no answer");
+    }
+    let sampling = "max_tokens = 20";
+    for (from, to) in [
+        ("temperature = 1.0", "temperature = 0.5"),
+        (sampling, "max_tokens = 21"),
+        (sampling, "max_tokens = 20, top_p = 0.5"),
+        (sampling, "max_tokens = 20, seed = 2"),
+        (sampling, "max_tokens = 20, stop = [\"x\"]"),
+        (sampling, "max_tokens = 20, top_logprobs = 2"),
+        (sampling, "max_tokens = 20, reasoning = \"low\""),
+        (
+            sampling,
+            "max_tokens = 20, json_schema = { type = \"object\" }",
+        ),
+        ("model = \"m\"", "model = \"n\""),
+        ("\"openai\"", "\"vllm\""),
+        ("stream = false", "route = \"elsewhere\""),
+        ("127.0.0.1", "localhost"),
+        ("\"{{ text }}\"", "\"Say {{ text }}\""),
+        // Of each prompt the second alone.
+        ("form = \"chat\"", "samples = 2"),
+    ] {
+        assert_eq!(
+            asked_with(from, to),
+            PROMPTS,
+            "{to} asks for another answer"
+        );
+        assert_eq!(asked_with(from, to), 0, "{to} was asked before");
+    }
+    let before = service.count();
     with_key(&project, "harvest").run().succeeds();
-    assert_eq!(service.count(), 40, "all of it is stored");
+    assert_eq!(service.count(), before, "all of it is stored");
+}
+
+/// An answer after a while.
+#[cfg(unix)]
+fn slow(seen: &Seen) -> Vec<Step> {
+    let mut steps = vec![Step::Wait(Duration::from_millis(250))];
+    steps.extend(good(seen));
+    steps
+}
+
+#[cfg(unix)]
+#[test]
+fn the_first_ctrl_c_keeps_what_is_in_flight_since_it_is_paid_for() {
+    let service = Service::start(slow);
+    let project = service.project(30);
+    project.edit("first_byte_s = 0.3", "first_byte_s = 5.0");
+    let harvest = with_key(&project, "harvest").spawn();
+    wait_until("questions in flight", || service.count() >= 4);
+    harvest.signal("INT");
+    let said = ["what is in flight is finished", "goes on from here"];
+    harvest.wait().exits(130).says(said);
+    let asked = service.count();
+    assert!(asked < 30, "it was over before");
+    let store = project.work("limbeck.db");
+    assert_eq!(answers(&store), asked);
+    with_key(&project, "harvest").run().succeeds();
+    assert_eq!(service.count(), 30, "nothing was asked twice");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_second_ctrl_c_ends_at_once_and_hurts_nothing_that_is_stored() {
+    let answered = AtomicUsize::new(0);
+    let service = Service::start(move |seen| {
+        if seen.before == 0 && answered.fetch_add(1, Ordering::SeqCst) >= 4 {
+            return vec![Step::Stall];
+        }
+        good(seen)
+    });
+    let project = service.project(12);
+    project.edit("first_byte_s = 0.3", "first_byte_s = 60.0");
+    project.edit("total_s = 3.0", "total_s = 60.0");
+    let store = project.work("limbeck.db");
+    let mut harvest = with_key(&project, "harvest").spawn();
+    wait_until("answers and questions in flight", || {
+        service.count() > 4 && answers(&store) == 4
+    });
+    harvest.signal("INT");
+    harvest
+        .line(|line| line.contains("press Ctrl-C again"))
+        .expect("it says how to stop at once");
+    let begun = Instant::now();
+    harvest.signal("INT");
+    harvest.wait().exits(130);
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "it waited for what stalls"
+    );
+    let asked = service.count();
+    assert_eq!(answers(&store), 4);
+    with_key(&project, "harvest").run().succeeds();
+    assert_eq!(service.count(), asked + 8, "what was kept is not asked");
+    assert_eq!(answers(&store), 12);
+}
+
+#[test]
+fn progress_tells_the_tokens_and_what_was_tried_again() {
+    let service = Service::start(|seen| {
+        if number_of(&seen.prompt) == 0 && seen.before == 0 {
+            return error(500, &[], "server_error");
+        }
+        let mut steps = vec![Step::Wait(Duration::from_millis(200))];
+        steps.extend(good(seen));
+        steps
+    });
+    let project = service.project(20);
+    project.edit("concurrent = 8", "concurrent = 2");
+    project.edit("first_byte_s = 0.3", "first_byte_s = 5.0");
+    let harvest = with_key(&project, "harvest").args(["--progress", "json"]);
+    let events = harvest.run().succeeds().events();
+    let remarks: Vec<&str> = events
+        .iter()
+        .filter(|event| event["event"] == "progress" && event["stage"] == "harvest")
+        .filter_map(|event| event["message"].as_str())
+        .collect();
+    let last = remarks.last().expect("a remark after a second");
+    for part in [" tokens", "1 retried", " USD"] {
+        assert!(last.contains(part), "no `{part}` in {remarks:?}");
+    }
 }
 
 #[test]
@@ -182,7 +326,7 @@ fn the_key_is_not_in_the_process_list_nor_in_a_crash() {
     let harvest = with_key(&project, "harvest")
         .env("RUST_BACKTRACE", "full")
         .spawn();
-    crate::support::wait_until("a request", || !service.seen().is_empty());
+    wait_until("a request", || !service.seen().is_empty());
     let list = fs::read(format!("/proc/{}/cmdline", harvest.id())).unwrap();
     let list = String::from_utf8_lossy(&list);
     assert!(list.contains("harvest") && !list.contains(KEY), "{list}");

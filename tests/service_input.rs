@@ -49,13 +49,40 @@ fn a_recipe_that_no_service_can_be_asked_by_sends_nothing() {
 }
 
 #[test]
-fn a_missing_key_is_named_with_its_variable() {
+fn a_key_that_is_missing_or_no_key_is_named_with_its_variable() {
     let service = Service::start(good);
     let project = service.project(4);
     let mut harvest = project.stage("harvest");
     harvest.command().env_remove("LIMBECK_TEST_KEY");
-    harvest.run().fails_saying(["LIMBECK_TEST_KEY"]);
+    harvest
+        .run()
+        .fails_saying(["`LIMBECK_TEST_KEY` is not set", "export LIMBECK_TEST_KEY="]);
+    for broken in ["sk-first\nsecond", "sk-sécret"] {
+        let harvest = project.stage("harvest").env("LIMBECK_TEST_KEY", broken);
+        let failed = harvest.run();
+        assert!(!failed.stderr.contains("cret") && !failed.stderr.contains("second"));
+        failed.fails_saying(["`LIMBECK_TEST_KEY` holds no key", "copy the key again"]);
+    }
     assert!(service.seen().is_empty());
+}
+
+#[test]
+fn rows_that_are_not_asked_about_are_told() {
+    let service = Service::start(good);
+    let project = service.project(0);
+    let texts = ["question 1", "question 2", "Question 1!", "", " "];
+    let rows = texts.map(|text| json!({"text": text}));
+    project.rows("prompts.jsonl", &rows);
+    let harvest = with_key(&project, "harvest").run().succeeds();
+    let told = "1 row of `prompts.jsonl` has the same text for the student as another, and 2 rows of `prompts.jsonl` \
+                have an empty text; they are left out.";
+    harvest.says([told]);
+    assert_eq!(service.count(), 2);
+    let report = project.report();
+    assert!(
+        report["notes"].to_string().contains(&told[..40]),
+        "{report}"
+    );
 }
 
 #[test]

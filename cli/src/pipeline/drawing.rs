@@ -109,6 +109,10 @@ impl Material {
         let scan = self.scan(run, table, &file, near, &mut drawn.notes)?;
         drawn.rows = scan.candidates.len();
         let rows = scan.candidates.draw()?;
+        if let Some(note) = left_out(table.source(), scan.empty, rows.repeated) {
+            run.printer.status(&note);
+            drawn.notes.push(note);
+        }
         if rows.near_suite > 0 {
             drawn.notes.push(near_note(rows.near_suite, "rows"));
         }
@@ -244,6 +248,33 @@ fn row_file(section: &impl SourceTable, fetched: &Fetched) -> anyhow::Result<Row
         Format::of(Path::new(&name.unwrap_or_default()))
     });
     Ok(RowFile::new(fetched, format)?)
+}
+
+/// What is said of rows that are not asked about because of their text, which would otherwise be missed in silence.
+fn left_out(source: &str, empty: usize, repeated: usize) -> Option<String> {
+    let rows = |count: usize| if count == 1 { "row" } else { "rows" };
+    let have = |count: usize| if count == 1 { "has" } else { "have" };
+    let mut reasons = Vec::new();
+    if repeated > 0 {
+        reasons.push(format!(
+            "{repeated} {} of `{source}` {} the same text for the student as another",
+            rows(repeated),
+            have(repeated)
+        ));
+    }
+    if empty > 0 {
+        reasons.push(format!(
+            "{empty} {} of `{source}` {} an empty text",
+            rows(empty),
+            have(empty)
+        ));
+    }
+    let is = if repeated + empty == 1 {
+        "it is"
+    } else {
+        "they are"
+    };
+    (!reasons.is_empty()).then(|| format!("{}; {is} left out.", reasons.join(", and ")))
 }
 
 fn limited(mut draw: Draw, run: &Pipeline) -> Draw {

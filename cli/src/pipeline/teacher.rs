@@ -227,7 +227,10 @@ fn read_key(teacher: &str, variable: &str, needed: bool) -> anyhow::Result<Optio
         .to_str()
         .with_context(|| format!("the variable `{variable}` holds no text"))?;
     let key = ApiKey::new(variable, key)
-        .with_context(|| format!("the variable `{variable}` holds no key that can be sent"))?;
+        .with_context(|| format!("the variable `{variable}` holds no key that can be sent"))
+        .hint(format!(
+            "copy the key again: it is one line of ASCII letters, digits and signs, without spaces; then `export {variable}=…`"
+        ))?;
     Ok(Some(key))
 }
 

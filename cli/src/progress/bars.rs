@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{End, Meter, View};
 use crate::printer::{LABEL_WIDTH, Printer};
@@ -25,7 +25,8 @@ impl Bar {
     pub(super) fn new(printer: &Printer) -> Self {
         Self {
             printer: printer.clone(),
-            line: printer.bars().add(ProgressBar::no_length()),
+            // Until it has its style it is not among the bars: it would be drawn once in the library's own.
+            line: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
             last: None,
         }
     }
@@ -48,6 +49,7 @@ impl View for Bar {
         }
         let name = format!("{:>LABEL_WIDTH$}", meter.name());
         self.line.set_prefix(name);
+        self.line = self.printer.bars().add(self.line.clone());
         self.draw(meter, Instant::now());
         self.line.enable_steady_tick(TICK);
     }

@@ -58,6 +58,8 @@ pub struct DrawnRows {
     shuffle: bool,
     /// Rows left out because they are, or nearly are, in a suite.
     pub near_suite: usize,
+    /// Rows left out because another has the same text.
+    pub repeated: usize,
 }
 
 /// One of the rows that were drawn.
@@ -119,6 +121,7 @@ impl Candidates {
             ..
         } = self;
         ranked.sort_unstable_by_key(|candidate| (candidate.rank, candidate.row));
+        let all = ranked.len();
         ranked.dedup_by_key(|candidate| candidate.rank);
         let unique = ranked.len();
         ranked.retain(|candidate| !candidate.is_near);
@@ -144,6 +147,7 @@ impl Candidates {
             rows,
             shuffle: draw.shuffle,
             near_suite,
+            repeated: all - unique,
         })
     }
 }

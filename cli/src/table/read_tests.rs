@@ -44,7 +44,7 @@ fn malformed_lines_of_jsonl_are_named_and_the_rest_loads() {
     assert_eq!(
         problems(&table),
         [
-            "row 3: not valid JSON at column 0: EOF while parsing a value",
+            "row 3: not valid JSON at column 8: EOF while parsing a value",
             "row 4: a list instead of an object"
         ]
     );

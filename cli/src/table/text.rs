@@ -62,7 +62,8 @@ impl JsonLines {
 
 /// The object that a line holds, or what is wrong with it. Bytes that are no UTF-8 become U+FFFD.
 pub fn json_object(line: &[u8]) -> Result<Map<String, Value>, String> {
-    let text = String::from_utf8_lossy(line);
+    // The end of the line is not of the text: a row that breaks off would be said to do so at column 0.
+    let text = String::from_utf8_lossy(line.trim_ascii_end());
     match serde_json::from_str::<Value>(&text) {
         Ok(value) => object(value),
         Err(error) => {

@@ -19,6 +19,10 @@ pub struct HarvestBar {
     late: Late,
     label: String,
     failed: AtomicU64,
+    /// Tries of questions that were answered by a later one.
+    retried: AtomicU64,
+    /// Read and written.
+    tokens: AtomicU64,
     /// A service, whose limits and spending are shown.
     service: Option<Arc<ApiTeacher>>,
     shown_at: Mutex<Option<Instant>>,
@@ -31,6 +35,8 @@ impl HarvestBar {
             late: Late::new(progress),
             label,
             failed: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+            tokens: AtomicU64::new(0),
             service,
             shown_at: Mutex::new(None),
         }
@@ -47,9 +53,15 @@ impl HarvestBar {
         if let Some(service) = &self.service {
             parts = pace(&service.pace());
         }
-        match self.failed.load(Ordering::Relaxed) {
-            0 => {}
-            failed => parts.push(format!("{} failed", text::grouped(failed))),
+        for (count, what) in [
+            (&self.tokens, "tokens"),
+            (&self.retried, "retried"),
+            (&self.failed, "failed"),
+        ] {
+            match count.load(Ordering::Relaxed) {
+                0 => {}
+                count => parts.push(format!("{} {what}", text::grouped(count))),
+            }
         }
         if !parts.is_empty() {
             self.late.with(|bar| bar.message(parts.join(", ")));
@@ -63,8 +75,13 @@ impl HarvestReporter for HarvestBar {
         bar.set_reused(reused);
     }
 
-    fn answered(&self, _: &Answered) {
+    fn answered(&self, answered: &Answered) {
         self.late.with(|bar| bar.inc(1));
+        let trace = &answered.trace;
+        let tokens = u64::from(trace.prompt_tokens) + u64::from(trace.completion_tokens);
+        self.tokens.fetch_add(tokens, Ordering::Relaxed);
+        let retried = answered.attempts.len().saturating_sub(1) as u64;
+        self.retried.fetch_add(retried, Ordering::Relaxed);
         if self.service.is_some() {
             self.remark();
         }
