@@ -326,6 +326,10 @@ fn batches_that_cannot_be_are_shown() {
            |                                                   ^^^
            = help: add `price = { input = …, output = … }`, in USD for a million tokens"#]],
     );
+}
+
+#[test]
+fn batches_of_services_that_take_none_or_elsewhere_are_shown() {
     check_service(
         "provider = \"openai\"\nmodel = \"gpt-4o-mini\"\nlimits = { requests_per_minute = 600, spend_usd = 5.0 }",
         "provider = \"gemini\"\nmodel = \"gemini-2.5-flash\"\nbatch = true",

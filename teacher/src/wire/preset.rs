@@ -46,16 +46,9 @@ pub struct Preset {
     /// What is taken off the price of what is asked in batches: 0.5 is half of it. `None` where there are no batches.
     #[serde(default)]
     pub batch_discount: Option<f64>,
-    /// What stands before a request's path where a batch is told what its requests are for.
-    #[serde(default = "first_version")]
-    pub(super) batch_root: String,
-    /// What the cursor is called by which the next page of its list of batches is asked for; `None` where that is the
-    /// last batch of the page.
-    #[serde(default)]
-    pub(super) batch_cursor: Option<String>,
-    /// Whether a batch that is listed tells of the marker that it was made with.
-    #[serde(default = "yes")]
-    pub(crate) batch_marker: bool,
+    /// How it speaks of batches.
+    #[serde(flatten)]
+    pub(crate) batches: BatchWays,
     /// Over how many seconds headers count requests, where they do not say.
     #[serde(default = "a_minute")]
     pub(super) requests_window_s: u64,
@@ -71,6 +64,21 @@ pub struct Preset {
     /// What its models cost.
     #[serde(default)]
     prices: Vec<Price>,
+}
+
+/// How a service speaks of batches, where it takes them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct BatchWays {
+    /// What stands before a request's path where a batch is told what its requests are for.
+    #[serde(default = "first_version", rename = "batch_root")]
+    pub(super) root: String,
+    /// What the cursor is called by which the next page of its list of batches is asked for; `None` where that is the
+    /// last batch of the page.
+    #[serde(default, rename = "batch_cursor")]
+    pub(super) cursor: Option<String>,
+    /// Whether a batch that is listed tells of the marker that it was made with.
+    #[serde(default = "yes", rename = "batch_marker")]
+    pub(crate) tells_marker: bool,
 }
 
 /// What models take; `None` for what is said elsewhere.

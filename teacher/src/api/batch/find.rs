@@ -178,8 +178,8 @@ impl Road<'_> {
         remote: &RemoteBatch,
     ) -> Result<Likeness, AskError> {
         let preset = self.service.teacher.options.preset;
-        let marked =
-            preset.dialect == Dialect::Openai && (preset.batch_marker || remote.marker.is_some());
+        let marked = preset.dialect == Dialect::Openai
+            && (preset.batches.tells_marker || remote.marker.is_some());
         if marked {
             return Ok(if remote.marker.as_deref() == Some(&batch.marker) {
                 Likeness::Ours

@@ -92,7 +92,7 @@ impl RemoteList {
     pub fn read(preset: &Preset, value: &Value) -> Result<Self, Failure> {
         let data = value.get("data").and_then(Value::as_array);
         let data = data.ok_or_else(|| malformed("the list of batches has no `data`"))?;
-        let (is_last, next) = match &preset.batch_cursor {
+        let (is_last, next) = match &preset.batches.cursor {
             Some(_) => by_cursor(value),
             None => by_last_id(value, data),
         };

@@ -128,7 +128,7 @@ impl<'a> BatchCalls<'a> {
             }
             (_, file) => json!({
                 "input_file_id": file,
-                "endpoint": format!("{}{}", self.preset.batch_root, body.path),
+                "endpoint": format!("{}{}", self.preset.batches.root, body.path),
                 "completion_window": "24h",
                 "metadata": {MARKER: marker},
             })
@@ -148,7 +148,7 @@ impl<'a> BatchCalls<'a> {
         let mut request = self.get(self.batches().to_owned());
         request.query.push(("limit".to_owned(), "100".to_owned()));
         if let Some(after) = after {
-            let name = match (&self.preset.batch_cursor, self.preset.dialect) {
+            let name = match (&self.preset.batches.cursor, self.preset.dialect) {
                 (Some(name), _) => name,
                 (None, Dialect::Anthropic) => "after_id",
                 (None, Dialect::Openai | Dialect::Gemini) => "after",
