@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use limbeck_teacher::wire::{
-    AnswerStream, Failure, Preset, RateSignals, RemoteBatch, RemoteList, ResultLine, Usage,
-    WireAnswer, UploadedFile, preset, preset_names, read_answer, read_response,
+    AnswerStream, Failure, Preset, RateSignals, RemoteBatch, RemoteList, ResultLine, UploadedFile,
+    Usage, WireAnswer, preset, preset_names, read_answer, read_response,
 };
 use serde_json::Value;
 
@@ -119,7 +119,12 @@ fn check_failure(failure: &Failure) {
 
 fn check_usage(usage: &Usage) {
     let counts = [usage.input, usage.cached, usage.output, usage.reasoning];
-    assert!(counts.into_iter().flatten().all(|count| count <= 2 * MOST_TOKENS));
+    assert!(
+        counts
+            .into_iter()
+            .flatten()
+            .all(|count| count <= 2 * MOST_TOKENS)
+    );
 }
 
 fn check_signals(signals: &RateSignals) {
