@@ -9,7 +9,7 @@ use candle_core::{Result, Tensor, TensorId, Var};
 use rayon::prelude::*;
 
 use super::access::read;
-use crate::kernels::product::{self, Arithmetic, Right, View};
+use crate::kernels::product::{self, Arithmetic, View};
 use crate::kernels::row_gradients;
 
 /// Numbers that one task adds.
@@ -99,7 +99,7 @@ impl Gradients {
     ) {
         self.update(weight, |sum| match sum {
             Some(mut sum) => {
-                Right::pack(arithmetic, right).multiply_into(left, &mut sum, true);
+                product::multiply_into(arithmetic, left, right, &mut sum, true);
                 sum
             }
             None => product::multiply(arithmetic, left, right, None),

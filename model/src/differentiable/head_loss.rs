@@ -8,14 +8,14 @@ use rayon::prelude::*;
 use super::Gradients;
 use super::access::{Values, matrix, read, values};
 use crate::Precision;
-use crate::kernels::product::{self, Arithmetic, Right, View};
+use crate::kernels::product::{self, Arithmetic, View};
 use crate::kernels::softmax;
 
-/// Rows whose logits are held at a time.
-const ROWS: usize = 512;
-
-/// The logits of one block, kept from call to call: as fresh pages they would cost as much as filling them.
-static LOGITS: Mutex<Vec<f32>> = Mutex::new(Vec::new());
+/// Rows whose logits are held at a time: few, so that they stay in the outer cache, but about as many as the head is wide
+/// at least, as every block goes over the gradient of the head.
+fn block_rows(width: usize) -> usize {
+    width.next_power_of_two().clamp(128, 512)
+}
 
 /// What one row of the head is compared with: a sum of terms. A row without terms costs nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,9 +90,8 @@ pub fn head_losses(
     let values = read(&hidden)?;
     let operands = Operands::new(&values, hidden.dims2()?, head, targets)?;
     let arithmetic = precision.arithmetic().map_err(Error::wrap)?;
-    let head = Right::pack(arithmetic, operands.head().transpose());
     let mut losses = Vec::with_capacity(operands.rows);
-    operands.blocks(&head, |_, block, _| losses.extend(block));
+    operands.blocks(arithmetic, |_, block, _| losses.extend(block));
     Ok(losses)
 }
 
@@ -163,25 +162,19 @@ impl<'a> Operands<'a> {
     }
 
     /// Calls `then` with the first row, the losses and the gradients of the logits of every block of rows.
-    fn blocks(&self, head: &Right, mut then: impl FnMut(usize, Vec<f64>, &[f32])) {
-        // Whoever comes while the logits are in use gets others.
-        let mut kept = std::mem::take(&mut *LOGITS.lock().unwrap_or_else(PoisonError::into_inner));
-        let most = ROWS.min(self.rows) * self.vocabulary;
-        if kept.len() < most {
-            kept = vec![0.0; most];
-        }
-        for start in (0..self.rows).step_by(ROWS) {
-            let rows = ROWS.min(self.rows - start);
-            let logits = &mut kept[..rows * self.vocabulary];
-            head.multiply_into(self.hidden(start, rows), logits, false);
+    fn blocks(&self, arithmetic: Arithmetic, mut then: impl FnMut(usize, Vec<f64>, &[f32])) {
+        let block = block_rows(self.width);
+        for start in (0..self.rows).step_by(block) {
+            let rows = block.min(self.rows - start);
+            let (hidden, head) = (self.hidden(start, rows), self.head().transpose());
+            let mut logits = product::multiply(arithmetic, hidden, head, None);
             let losses = logits
                 .par_chunks_mut(self.vocabulary)
                 .zip(&self.targets[start..start + rows])
                 .map(|(row, target)| loss_and_gradient(row, target))
                 .collect();
-            then(start, losses, logits);
+            then(start, losses, &logits);
         }
-        *LOGITS.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 }
 
@@ -194,22 +187,19 @@ impl CustomOp1 for HeadLoss {
         let hidden = values(storage, layout)?;
         let operands = Operands::new(hidden, matrix(layout)?, &self.head, &self.targets)?;
         let (width, vocabulary) = (operands.width, operands.vocabulary);
-        // Every block of rows needs the head twice, so it is packed once for all of them.
-        let forward = Right::pack(self.arithmetic, operands.head().transpose());
-        let backward = Right::pack(self.arithmetic, operands.head());
         let wanted = self.gradients.wants(&self.head);
         let mut total = 0.0;
         let mut dhidden = vec![0.0; operands.rows * width];
         let mut dhead: Option<Vec<f32>> = None;
-        operands.blocks(&forward, |start, losses, dlogits| {
+        operands.blocks(self.arithmetic, |start, losses, dlogits| {
             total += losses.iter().sum::<f64>();
             let dlogits = View::new(dlogits, losses.len(), vocabulary);
             let part = &mut dhidden[start * width..][..losses.len() * width];
-            backward.multiply_into(dlogits, part, false);
+            product::multiply_into(self.arithmetic, dlogits, operands.head(), part, false);
             let (left, right) = (dlogits.transpose(), operands.hidden(start, losses.len()));
             match &mut dhead {
                 _ if !wanted => (),
-                Some(sum) => Right::pack(self.arithmetic, right).multiply_into(left, sum, true),
+                Some(sum) => product::multiply_into(self.arithmetic, left, right, sum, true),
                 None => dhead = Some(product::multiply(self.arithmetic, left, right, None)),
             }
         });

@@ -29,6 +29,19 @@ pub(crate) trait Vector: Copy {
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
     /// `self + other`, lane by lane.
     unsafe fn add(self, other: Self) -> Self;
+
+    /// The columns of the matrix whose rows are the eight values from each of `rows` on.
+    #[inline(always)]
+    unsafe fn transpose_eight(rows: [*const f32; 8]) -> [[f32; 8]; 8] {
+        let mut columns = [[0.0; 8]; 8];
+        for (i, row) in rows.into_iter().enumerate() {
+            for (j, column) in columns.iter_mut().enumerate() {
+                // SAFETY: the caller vouches for eight readable values in each row.
+                column[i] = unsafe { row.add(j).read() };
+            }
+        }
+        columns
+    }
 }
 
 /// Four lanes in plain Rust, which compilers turn into SSE2 or NEON.
@@ -109,8 +122,81 @@ macro_rules! x86_vector {
                 // SAFETY: the caller vouches for the instructions.
                 unsafe { std::arch::x86_64::$add(self, other) }
             }
+
+            #[inline(always)]
+            unsafe fn transpose_eight(rows: [*const f32; 8]) -> [[f32; 8]; 8] {
+                // SAFETY: the caller vouches for the instructions and the memory.
+                unsafe { avx_transpose(rows) }
+            }
         }
     };
+}
+
+/// [`Vector::transpose_eight`] with AVX: pairs of rows, then fours, inside halves of registers, and then the halves.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn avx_transpose(rows: [*const f32; 8]) -> [[f32; 8]; 8] {
+    use std::arch::x86_64::{
+        _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_shuffle_ps, _mm256_unpackhi_ps,
+        _mm256_unpacklo_ps,
+    };
+
+    // No closures: they would be compiled without the instructions of the caller where they are not inlined.
+    // SAFETY: the caller vouches for the instructions and the memory; a vector is eight values.
+    unsafe {
+        let [a, b, c, d] = [
+            _mm256_loadu_ps(rows[0]),
+            _mm256_loadu_ps(rows[1]),
+            _mm256_loadu_ps(rows[2]),
+            _mm256_loadu_ps(rows[3]),
+        ];
+        let [e, f, g, h] = [
+            _mm256_loadu_ps(rows[4]),
+            _mm256_loadu_ps(rows[5]),
+            _mm256_loadu_ps(rows[6]),
+            _mm256_loadu_ps(rows[7]),
+        ];
+        let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+        let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+        let (ef, gh) = (_mm256_unpacklo_ps(e, f), _mm256_unpacklo_ps(g, h));
+        let (ef_high, gh_high) = (_mm256_unpackhi_ps(e, f), _mm256_unpackhi_ps(g, h));
+        // Columns i and i + 4 of the upper and of the lower four rows.
+        let upper = [
+            _mm256_shuffle_ps::<0x44>(ab, cd),
+            _mm256_shuffle_ps::<0xee>(ab, cd),
+            _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+            _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+        ];
+        let lower = [
+            _mm256_shuffle_ps::<0x44>(ef, gh),
+            _mm256_shuffle_ps::<0xee>(ef, gh),
+            _mm256_shuffle_ps::<0x44>(ef_high, gh_high),
+            _mm256_shuffle_ps::<0xee>(ef_high, gh_high),
+        ];
+        std::mem::transmute([
+            _mm256_permute2f128_ps::<0x20>(upper[0], lower[0]),
+            _mm256_permute2f128_ps::<0x20>(upper[1], lower[1]),
+            _mm256_permute2f128_ps::<0x20>(upper[2], lower[2]),
+            _mm256_permute2f128_ps::<0x20>(upper[3], lower[3]),
+            _mm256_permute2f128_ps::<0x31>(upper[0], lower[0]),
+            _mm256_permute2f128_ps::<0x31>(upper[1], lower[1]),
+            _mm256_permute2f128_ps::<0x31>(upper[2], lower[2]),
+            _mm256_permute2f128_ps::<0x31>(upper[3], lower[3]),
+        ])
+    }
+}
+
+/// Has the processor bring the line of memory at `address` close, where it can be asked to; any address will do.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction, which reads nothing that a program could see.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 #[cfg(target_arch = "x86_64")]

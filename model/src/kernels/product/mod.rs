@@ -1,10 +1,11 @@
 //! Matrix products of the training step, where both sides are new each time: f32 in and out, with the products in
 //! between in f32 or in bfloat16 with f32 sums.
 //!
-//! The right side is packed into panels of [`COLUMNS`] columns ([`Right`]), once for as many products as use it. Tasks
-//! take blocks of rows and groups of panels of the output, pack their rows of the left side where the method needs it,
-//! and go through the panels in register tiles. Depth is cut into chunks of the same length for any number of rows,
-//! panels and threads, and no two tasks add into one element: the same operands give the same bits.
+//! The right side is packed into panels of as many columns as a register tile has, a slice after the other, so that what
+//! is packed stays in the outer cache and takes little memory however large a matrix is. For each slice tasks take blocks
+//! of rows and groups of panels of the output, pack their rows of the left side a chunk of the depth at a time, and go
+//! through the panels in register tiles. Slices and chunks are the same for any number of rows and threads, and no two
+//! tasks add into one element: the same operands give the same bits.
 //!
 //! - [`view`]: matrices as they lie in memory
 //! - [`buffer`]: packed words, reused from product to product
@@ -39,12 +40,17 @@ use buffer::Buffer;
 use tile::Task;
 pub(crate) use view::View;
 
-/// Columns of one panel of the right side: four vectors of the widest registers.
-const COLUMNS: usize = 64;
-/// Rows of one register tile: with four vectors a row this fills 24 of AVX-512's 32 registers with sums.
+/// Rows of one register tile: with two vectors a row this fills 12 of AVX2's 16 registers with sums, with four 24 of
+/// AVX-512's 32.
 const ROWS: usize = 6;
 /// The most rows of one task's block: what shares a packed panel while it is in the nearest cache.
 const BLOCK_ROWS: usize = 16 * ROWS;
+/// The least rows of a block where there are enough for all threads.
+const LEAST_BLOCK_ROWS: usize = 8 * ROWS;
+/// Packed words of one slice of the right side, about: 4 MiB.
+const SLICE_WORDS: usize = 1 << 20;
+/// Words along the depth of a slice, about, where it does not hold the whole depth.
+const SLICE_DEPTH: usize = 1024;
 /// Multiplications below which other threads are not worth waking.
 const SERIAL: usize = 1 << 18;
 
@@ -95,113 +101,166 @@ impl Method {
     }
 }
 
-/// A right side, packed: `depth x columns`.
-pub(crate) struct Right {
-    method: Method,
-    depth: usize,
-    columns: usize,
-    /// For each panel, for each step along the depth, [`COLUMNS`] words.
-    words: Buffer,
+/// `left · right`, or `addend + left · right`, row-major.
+pub(crate) fn multiply(
+    arithmetic: Arithmetic,
+    left: View<'_>,
+    right: View<'_>,
+    addend: Option<&[f32]>,
+) -> Vec<f32> {
+    Product::new(Method::choose(arithmetic), left, right).values(addend)
 }
 
-impl Right {
-    /// Packs (and, for bfloat16, rounds) `matrix`.
-    pub(crate) fn pack(arithmetic: Arithmetic, matrix: View<'_>) -> Self {
-        Self::pack_for(Method::choose(arithmetic), matrix)
-    }
+/// `out = left · right`, or `out += left · right`.
+pub(crate) fn multiply_into(
+    arithmetic: Arithmetic,
+    left: View<'_>,
+    right: View<'_>,
+    out: &mut [f32],
+    accumulate: bool,
+) {
+    Product::new(Method::choose(arithmetic), left, right).write(out, accumulate);
+}
 
-    fn pack_for(method: Method, matrix: View<'_>) -> Self {
-        let (depth, columns) = (matrix.rows(), matrix.columns());
-        let panel_words = depth.div_ceil(method.depth_of_word()) * COLUMNS;
-        let panels = columns.div_ceil(COLUMNS);
-        let mut words = Buffer::take(panels * panel_words);
-        let panels_a_task = if depth * columns < SERIAL / 8 {
-            panels
-        } else {
-            panels.div_ceil(4 * rayon::current_num_threads())
-        };
-        if depth > 0 && columns > 0 {
-            let packed = words.words_mut(panels * panel_words);
-            let pack = |(task, words): (usize, &mut [u32])| {
-                for (panel, words) in words.chunks_exact_mut(panel_words).enumerate() {
-                    let column = (task * panels_a_task + panel) * COLUMNS;
-                    // SAFETY: `choose` gives methods that the processor has; `words` is the whole panel.
-                    unsafe { tile::pack_panel(method, matrix, column, words) }
-                }
-            };
-            if panels_a_task == panels {
-                pack((0, packed));
-            } else {
-                packed
-                    .par_chunks_mut(panels_a_task * panel_words)
-                    .enumerate()
-                    .for_each(pack);
-            }
-        }
+/// A product that is to be computed.
+struct Product<'a> {
+    method: Method,
+    left: View<'a>,
+    right: View<'a>,
+}
+
+/// How the right side of a product is cut up: words along the depth and columns.
+#[derive(Clone, Copy, Debug)]
+struct Slices {
+    /// Words along the depth of one pass over a tile.
+    chunk: usize,
+    /// Words along the depth of a slice, in whole chunks.
+    words: usize,
+    /// Columns of a slice, in whole panels.
+    columns: usize,
+}
+
+impl<'a> Product<'a> {
+    fn new(method: Method, left: View<'a>, right: View<'a>) -> Self {
+        assert_eq!(left.columns(), right.rows(), "the inner sizes differ");
         Self {
             method,
-            depth,
-            columns,
-            words,
+            left,
+            right,
         }
     }
 
-    /// `left · self`, or `addend + left · self`, row-major.
-    pub(crate) fn multiply(&self, left: View<'_>, addend: Option<&[f32]>) -> Vec<f32> {
-        let mut out = Vec::with_capacity(left.rows() * self.columns);
+    fn values(&self, addend: Option<&[f32]>) -> Vec<f32> {
+        let count = self.left.rows() * self.right.columns();
+        let mut out = Vec::with_capacity(count);
         let start = addend.map_or(Start::Zero, Start::Values);
         // SAFETY: there is room for the product, of which every element is written, and none is read before.
         unsafe {
-            self.multiply_at(left, start, SharedOutput::from_pointer(out.as_mut_ptr()));
-            out.set_len(left.rows() * self.columns);
+            self.compute(start, SharedOutput::from_pointer(out.as_mut_ptr()));
+            out.set_len(count);
         }
         out
     }
 
-    /// `out = left · self`, or `out += left · self`.
-    pub(crate) fn multiply_into(&self, left: View<'_>, out: &mut [f32], accumulate: bool) {
-        assert_eq!(out.len(), left.rows() * self.columns);
+    fn write(&self, out: &mut [f32], accumulate: bool) {
+        assert_eq!(out.len(), self.left.rows() * self.right.columns());
         let start = if accumulate {
             Start::Output
         } else {
             Start::Zero
         };
         // SAFETY: `out` has the size of the product and is borrowed exclusively.
-        unsafe { self.multiply_at(left, start, SharedOutput::new(out)) }
+        unsafe { self.compute(start, SharedOutput::new(out)) }
     }
 
     /// # Safety
-    /// `out` must have room for `left.rows() * self.columns` values that nobody else touches meanwhile, and hold values
-    /// where they are what sums start from.
-    unsafe fn multiply_at(&self, left: View<'_>, start: Start<'_>, out: SharedOutput) {
-        assert_eq!(left.columns(), self.depth, "the inner sizes differ");
-        let (rows, columns) = (left.rows(), self.columns);
+    /// `out` must have room for the product, which nobody else touches meanwhile, and hold values where they are what
+    /// sums start from.
+    unsafe fn compute(&self, start: Start<'_>, out: SharedOutput) {
+        let (rows, columns) = (self.left.rows(), self.right.columns());
         if let Start::Values(values) = start {
             assert_eq!(values.len(), rows * columns);
         }
         if rows == 0 || columns == 0 {
             return;
         }
-        let panels = columns.div_ceil(COLUMNS);
-        let words = self.depth.div_ceil(self.method.depth_of_word());
-        let work = rows * columns * self.depth;
-        let (block, group) = division(rows, panels, work);
-        let groups = panels.div_ceil(group);
-        let tasks = rows.div_ceil(block) * groups;
+        let depth = self.right.rows();
+        let slices = self.slices();
+        let slice_depth = slices.words * self.method.depth_of_word();
+        for column in (0..columns).step_by(slices.columns) {
+            let columns = column..columns.min(column + slices.columns);
+            // Once at least: without depth the output is what sums start from.
+            let mut first = 0;
+            loop {
+                let steps = first..depth.min(first + slice_depth);
+                let start = if first > 0 { Start::Output } else { start };
+                // SAFETY: the caller's promise; what the slices before wrote is there.
+                unsafe { self.compute_slice(&slices, steps.clone(), columns.clone(), start, out) }
+                first = steps.end;
+                if first == depth {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn slices(&self) -> Slices {
+        let sizes = tile::sizes(self.method);
+        let panels = self.right.columns().div_ceil(sizes.columns);
+        let words = self.right.rows().div_ceil(self.method.depth_of_word());
+        // Even parts: a short last one would go over the output for little.
+        let chunk = even_part(words, sizes.chunk);
+        let (deep, wide) = if words * panels * sizes.columns <= SLICE_WORDS {
+            (words.next_multiple_of(chunk), panels)
+        } else {
+            let deep = (SLICE_DEPTH / chunk).max(1) * chunk;
+            let most = SLICE_WORDS / (deep.min(words) * sizes.columns);
+            (deep, even_part(panels, most.max(1)))
+        };
+        Slices {
+            chunk,
+            words: deep,
+            columns: wide * sizes.columns,
+        }
+    }
+
+    /// Adds one slice's part of the product. `steps` is along the depth, `columns` of the right side.
+    ///
+    /// # Safety
+    /// As for [`Product::compute`].
+    unsafe fn compute_slice(
+        &self,
+        slices: &Slices,
+        steps: Range<usize>,
+        columns: Range<usize>,
+        start: Start<'_>,
+        out: SharedOutput,
+    ) {
+        let (rows, stride) = (self.left.rows(), self.right.columns());
+        let left = self.left.part(0..rows, steps.clone());
+        let right = self.right.part(steps.clone(), columns.clone());
+        let words = steps.len().div_ceil(self.method.depth_of_word());
+        let packed = self.pack(right, words);
+        let panels = columns.len().div_ceil(tile::sizes(self.method).columns);
+        let (blocks, groups) = division(rows, panels, rows * columns.len() * steps.len());
+        let tasks = blocks * groups;
         let run = |task: usize| {
+            let out = out.at(columns.start);
             let task = Task {
                 left,
-                rows: part(task / groups, block, rows),
-                right: self.words.words(),
+                rows: tiles(task / groups, blocks, rows),
+                right: packed.words(),
                 words,
-                panels: part(task % groups, group, panels),
-                columns,
+                chunk: slices.chunk,
+                panels: share(task % groups, groups, panels),
+                columns: columns.len(),
                 start: match start {
                     Start::Zero => None,
-                    Start::Output => Some(out.at(0).cast_const()),
-                    Start::Values(values) => Some(values.as_ptr()),
+                    Start::Output => Some(out.cast_const()),
+                    Start::Values(values) => Some(values.as_ptr().wrapping_add(columns.start)),
                 },
-                out: out.at(0),
+                out,
+                stride,
             };
             // SAFETY: tasks cover disjoint blocks of `out`, sizes were compared above, and `choose` gives methods that
             // the processor has.
@@ -213,30 +272,69 @@ impl Right {
             (0..tasks).into_par_iter().with_max_len(1).for_each(run);
         }
     }
+
+    /// Packs (and, for bfloat16, rounds) a slice of the right side: for each panel, for each of `words` steps along the
+    /// depth, a word a column.
+    fn pack(&self, slice: View<'_>, words: usize) -> Buffer {
+        let columns = tile::sizes(self.method).columns;
+        let panels = slice.columns().div_ceil(columns);
+        let panel_words = words * columns;
+        let mut buffer = Buffer::take(panels * panel_words);
+        if panel_words == 0 {
+            return buffer;
+        }
+        let panels_a_task = if slice.rows() * slice.columns() < SERIAL / 8 {
+            panels
+        } else {
+            panels.div_ceil(4 * rayon::current_num_threads())
+        };
+        let packed = buffer.words_mut(panels * panel_words);
+        let pack = |(task, words): (usize, &mut [u32])| {
+            for (panel, words) in words.chunks_exact_mut(panel_words).enumerate() {
+                let column = (task * panels_a_task + panel) * columns;
+                // SAFETY: `choose` gives methods that the processor has; `words` is the whole panel.
+                unsafe { tile::pack_panel(self.method, slice, column, words) }
+            }
+        };
+        if panels_a_task == panels {
+            pack((0, packed));
+        } else {
+            packed
+                .par_chunks_mut(panels_a_task * panel_words)
+                .enumerate()
+                .for_each(pack);
+        }
+        buffer
+    }
 }
 
-/// `left · right`, or `addend + left · right`, row-major.
-pub(crate) fn multiply(
-    arithmetic: Arithmetic,
-    left: View<'_>,
-    right: View<'_>,
-    addend: Option<&[f32]>,
-) -> Vec<f32> {
-    Right::pack(arithmetic, right).multiply(left, addend)
+/// The size of parts of `whole`, of at most `most`, that are as even as can be; 1 at least.
+fn even_part(whole: usize, most: usize) -> usize {
+    whole.div_ceil(whole.div_ceil(most).max(1)).max(1)
 }
 
-/// Rows of a block and panels of a group, so that there are a few tasks for each thread.
+/// Blocks of rows and groups of panels, so that there are a few tasks for each thread, and as many for each.
 fn division(rows: usize, panels: usize, work: usize) -> (usize, usize) {
     if work < SERIAL {
-        return (rows, panels);
+        return (1, 1);
     }
-    let blocks = rows.div_ceil(BLOCK_ROWS);
-    // Even blocks of whole tiles: a thread should not wait for another's longer one.
-    let block = rows.div_ceil(blocks).next_multiple_of(ROWS);
-    let groups = (4 * rayon::current_num_threads()).div_ceil(blocks);
-    (block, panels.div_ceil(groups.min(panels)))
+    let threads = rayon::current_num_threads();
+    let wanted = 4 * threads;
+    let blocks = rows
+        .div_ceil(BLOCK_ROWS)
+        .max(wanted)
+        .next_multiple_of(threads)
+        .min(rows.div_ceil(LEAST_BLOCK_ROWS));
+    (blocks, wanted.div_ceil(blocks).min(panels))
 }
 
-fn part(index: usize, size: usize, whole: usize) -> Range<usize> {
-    index * size..whole.min((index + 1) * size)
+/// Part `index` of so many, as even as can be.
+fn share(index: usize, parts: usize, whole: usize) -> Range<usize> {
+    index * whole / parts..(index + 1) * whole / parts
+}
+
+/// The rows of part `index` of so many, in whole register tiles.
+fn tiles(index: usize, parts: usize, rows: usize) -> Range<usize> {
+    let tiles = share(index, parts, rows.div_ceil(ROWS));
+    tiles.start * ROWS..rows.min(tiles.end * ROWS)
 }

@@ -15,15 +15,17 @@ use std::arch::x86_64::{
 };
 use std::ops::Range;
 
-use super::COLUMNS;
+use super::ROWS;
 use super::tile::{Kernel, Left, Tile};
 use super::transpose::transpose;
 use super::view::View;
 
 /// Words, or f32 values, in one vector.
 const LANES: usize = 16;
-/// Vectors in each row of a register tile.
-const VECTORS: usize = COLUMNS / LANES;
+/// Vectors in each row of a register tile: with six rows this fills 24 of 32 registers with sums.
+const VECTORS: usize = 4;
+/// Columns of a panel.
+const COLUMNS: usize = VECTORS * LANES;
 
 pub(super) struct Pairs;
 
@@ -34,6 +36,10 @@ fn row_stride(steps: usize) -> usize {
 }
 
 impl Kernel for Pairs {
+    const COLUMNS: usize = COLUMNS;
+    const CHUNK: usize = 128;
+    const CHUNKS_PACKED: usize = 8;
+
     fn left_words(left: View<'_>, rows: usize, steps: usize) -> usize {
         if left.is_transposed() {
             steps * rows.next_multiple_of(LANES)
@@ -62,6 +68,7 @@ impl Kernel for Pairs {
             }
             return Left {
                 words: packed,
+                tile: ROWS * row,
                 row,
                 step: 1,
             };
@@ -74,6 +81,7 @@ impl Kernel for Pairs {
         }
         Left {
             words: packed,
+            tile: ROWS,
             row: 1,
             step,
         }

@@ -26,8 +26,12 @@ use crate::kernels::simd::Vector;
 pub(super) struct Rounded<V, const N: usize>(PhantomData<V>);
 
 impl<V: Vector, const N: usize> Kernel for Rounded<V, N> {
-    fn left_words(_: View<'_>, rows: usize, steps: usize) -> usize {
-        rows * steps
+    const COLUMNS: usize = Plain::<V, N>::COLUMNS;
+    const CHUNK: usize = Plain::<V, N>::CHUNK;
+    const CHUNKS_PACKED: usize = Plain::<V, N>::CHUNKS_PACKED;
+
+    fn left_words(left: View<'_>, rows: usize, steps: usize) -> usize {
+        Plain::<V, N>::left_words(left, rows, steps)
     }
 
     #[inline(always)]
@@ -37,27 +41,12 @@ impl<V: Vector, const N: usize> Kernel for Rounded<V, N> {
         steps: Range<usize>,
         words: &mut [u32],
     ) -> Left {
-        let (row, step) = if left.is_transposed() {
-            let row_count = rows.len();
-            // SAFETY: the caller vouches for the instructions.
-            unsafe { Plain::<V, N>::pack_left(left, rows, steps, words) };
-            round(words);
-            (1, row_count)
-        } else {
-            let length = steps.len();
-            // Without depth there is nothing to cut.
-            for (index, words) in rows.zip(words.chunks_exact_mut(length.max(1))) {
-                for (word, value) in words.iter_mut().zip(&left.line(index)[steps.clone()]) {
-                    *word = value.to_bits();
-                }
-                round(words);
-            }
-            (length, 1)
-        };
+        // SAFETY: the caller vouches for the instructions.
+        let packed = unsafe { Plain::<V, N>::pack_left(left, rows, steps, words) };
+        round(words);
         Left {
             words: words.as_ptr(),
-            row,
-            step,
+            ..packed
         }
     }
 

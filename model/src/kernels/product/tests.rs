@@ -69,12 +69,12 @@ fn check(method: Method, left: &Sample, right: &Sample) {
     let (rows, depth, columns) = (left.rows, left.columns, right.columns);
     let before = test_values(rows * columns, 9);
     let mut accumulated = before.clone();
-    let packed = Right::pack_for(method, right.view());
-    let product = packed.multiply(left.view(), None);
-    let added = packed.multiply(left.view(), Some(&before));
-    packed.multiply_into(left.view(), &mut accumulated, true);
+    let whole = Product::new(method, left.view(), right.view());
+    let product = whole.values(None);
+    let added = whole.values(Some(&before));
+    whole.write(&mut accumulated, true);
     let mut overwritten = vec![f32::NAN; rows * columns];
-    packed.multiply_into(left.view(), &mut overwritten, false);
+    whole.write(&mut overwritten, false);
     assert_eq!(product, overwritten);
     assert_eq!(added, accumulated);
     for row in 0..rows {
@@ -134,6 +134,10 @@ fn depths_beyond_one_chunk_and_rows_beyond_one_block_are_covered() {
         (210, 257, 64),
         (97, 1030, 130),
         (5, 2100, 3),
+        // More than one slice: of the columns, of the depth, of both.
+        (9, 40, 30_000),
+        (13, 30_000, 41),
+        (7, 1500, 1000),
     ] {
         for transposed in [false, true] {
             let left = Sample::new(rows, depth, transposed, 1);
@@ -148,14 +152,19 @@ fn depths_beyond_one_chunk_and_rows_beyond_one_block_are_covered() {
 #[test]
 fn nothing_times_nothing_is_nothing() {
     for method in methods() {
-        let right = Right::pack_for(method, View::new(&[], 0, 3));
-        assert_eq!(
-            right.multiply(View::new(&[], 2, 0), Some(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])),
-            [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
-        );
-        assert!(right.multiply(View::new(&[], 0, 0), None).is_empty());
-        let right = Right::pack_for(method, View::new(&[], 3, 0));
-        assert!(right.multiply(View::new(&[1.0; 6], 2, 3), None).is_empty());
+        let addend = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let of = |rows, depth, columns| {
+            let (left, right) = (vec![1.0; rows * depth], vec![1.0; depth * columns]);
+            let (left, right) = (
+                View::new(&left, rows, depth),
+                View::new(&right, depth, columns),
+            );
+            let addend = (rows * columns == addend.len()).then_some(&addend[..]);
+            Product::new(method, left, right).values(addend)
+        };
+        assert_eq!(of(2, 0, 3), addend);
+        assert!(of(0, 4, 3).is_empty());
+        assert!(of(2, 3, 0).is_empty());
     }
 }
 
@@ -170,14 +179,13 @@ fn the_number_of_threads_and_the_company_of_other_rows_change_no_bit() {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
                 pool.build()
                     .unwrap()
-                    .install(|| Right::pack_for(method, right.view()).multiply(left.view(), None))
+                    .install(|| Product::new(method, left.view(), right.view()).values(None))
             };
             let one = with_threads(1);
             assert_eq!(one, with_threads(2));
             assert_eq!(one, with_threads(13));
             let row: Vec<f32> = (0..depth).map(|k| left.at(170, k)).collect();
-            let alone =
-                Right::pack_for(method, right.view()).multiply(View::new(&row, 1, depth), None);
+            let alone = Product::new(method, View::new(&row, 1, depth), right.view()).values(None);
             assert_eq!(alone, one[170 * columns..][..columns]);
         }
     }
@@ -189,7 +197,7 @@ fn what_is_not_a_number_stays_visible() {
         let mut left = Sample::new(8, 40, false, 1);
         left.values[3 * 40 + 39] = f32::NAN;
         let right = Sample::new(40, 70, true, 2);
-        let product = Right::pack_for(method, right.view()).multiply(left.view(), None);
+        let product = Product::new(method, left.view(), right.view()).values(None);
         for (place, value) in product.iter().enumerate() {
             assert_eq!(value.is_nan(), place / 70 == 3, "{method:?} at {place}");
         }
@@ -199,6 +207,45 @@ fn what_is_not_a_number_stays_visible() {
 #[test]
 #[should_panic(expected = "the inner sizes differ")]
 fn sides_that_do_not_fit_are_refused() {
-    let right = Right::pack(Arithmetic::F32, View::new(&[0.0; 6], 2, 3));
-    right.multiply(View::new(&[0.0; 6], 2, 3), None);
+    let side = View::new(&[0.0; 6], 2, 3);
+    multiply(Arithmetic::F32, side, side, None);
+}
+
+#[test]
+fn parts_of_a_matrix_are_what_lies_there() {
+    let sample = Sample::new(7, 5, false, 3);
+    for (matrix, at) in [
+        (
+            sample.view(),
+            &(|i, j| sample.at(i, j)) as &dyn Fn(usize, usize) -> f32,
+        ),
+        (sample.view().transpose(), &|i, j| sample.at(j, i)),
+    ] {
+        let (rows, columns) = (1..matrix.rows() - 1, 2..matrix.columns());
+        let part = matrix.part(rows.clone(), columns.clone());
+        assert_eq!((part.rows(), part.columns()), (rows.len(), columns.len()));
+        for i in 0..part.rows() {
+            for j in 0..part.columns() {
+                let (line, place) = if part.is_transposed() { (j, i) } else { (i, j) };
+                let expected = at(rows.start + i, columns.start + j);
+                assert_eq!(part.line(line)[place].to_bits(), expected.to_bits());
+            }
+        }
+        let none = matrix.part(0..0, matrix.columns()..matrix.columns());
+        assert_eq!((none.rows(), none.columns()), (0, 0));
+    }
+}
+
+#[test]
+fn work_is_cut_into_parts_that_cover_it() {
+    for (rows, panels) in [(1, 1), (6, 40), (256, 16), (1000, 3), (97, 200)] {
+        let (blocks, groups) = division(rows, panels, SERIAL);
+        let blocks: Vec<_> = (0..blocks).map(|i| tiles(i, blocks, rows)).collect();
+        let groups: Vec<_> = (0..groups).map(|i| share(i, groups, panels)).collect();
+        for (parts, whole) in [(blocks, rows), (groups, panels)] {
+            assert!(parts.iter().all(|part| !part.is_empty()));
+            assert_eq!((parts[0].start, parts[parts.len() - 1].end), (0, whole));
+            assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
+        }
+    }
 }

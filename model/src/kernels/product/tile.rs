@@ -11,14 +11,11 @@ use super::buffer::Buffer;
 use super::plain::Plain;
 use super::rounded::Rounded;
 use super::view::View;
-use super::{COLUMNS, Method, ROWS};
-use crate::kernels::simd::{Four, InstructionSet, Vector};
+use super::{Method, ROWS};
+use crate::kernels::simd::{Four, InstructionSet, Vector, prefetch};
 
-/// Words along the depth that one pass over a tile takes: so many rows of a panel stay in the first-level cache.
-const CHUNK: usize = 128;
-/// Words along the depth of which the left side is packed at a time, in whole chunks: a block's rows then fill less than
-/// half of a usual second-level cache, however deep a product is.
-const PACKED: usize = 8 * CHUNK;
+/// The most columns of a panel.
+const MOST_COLUMNS: usize = 64;
 
 /// One task's share of a product.
 pub(super) struct Task<'a> {
@@ -28,19 +25,24 @@ pub(super) struct Task<'a> {
     pub(super) right: &'a [u32],
     /// Words along the depth.
     pub(super) words: usize,
+    /// Words along the depth that one pass over a tile takes.
+    pub(super) chunk: usize,
     pub(super) panels: Range<usize>,
-    /// Columns of the output.
+    /// Columns of the output that the panels are.
     pub(super) columns: usize,
     /// What sums start from, which lies like `out`.
     pub(super) start: Option<*const f32>,
     pub(super) out: *mut f32,
+    /// From one row to the next, of `out` and `start`.
+    pub(super) stride: usize,
 }
 
 /// Rows of the left side as tiles read them: the word of row r and step w, from the first that is packed, is at
-/// `r * row + w * step` from `words`.
+/// `r / ROWS * tile + r % ROWS * row + w * step` from `words`.
 #[derive(Clone, Copy)]
 pub(super) struct Left {
     pub(super) words: *const u32,
+    pub(super) tile: usize,
     pub(super) row: usize,
     pub(super) step: usize,
 }
@@ -48,7 +50,7 @@ pub(super) struct Left {
 /// One register tile: up to [`ROWS`] rows against one panel, along one chunk of the depth.
 pub(super) struct Tile {
     pub(super) left: Left,
-    /// [`COLUMNS`] words for each step.
+    /// As many words for each step as a panel has columns.
     pub(super) right: *const u32,
     pub(super) words: usize,
     /// Columns of the panel that the output has.
@@ -65,7 +67,15 @@ pub(super) struct Tile {
 /// for what the arguments say. They are `inline(always)`, so that they end up inside a caller compiled for those
 /// instructions.
 pub(super) trait Kernel {
-    /// Words that `rows` packed rows of `steps` words along the depth need; 0 where rows are read in place.
+    /// Columns of a panel.
+    const COLUMNS: usize;
+    /// The most words along the depth that one pass over a tile takes: so many rows of a panel stay in the first-level
+    /// cache.
+    const CHUNK: usize;
+    /// Chunks that the left side is packed for at a time: a block's rows then fill less than half of a usual second-level
+    /// cache, however deep a product is.
+    const CHUNKS_PACKED: usize;
+    /// Words that `rows` packed rows of `steps` words along the depth need.
     fn left_words(left: View<'_>, rows: usize, steps: usize) -> usize;
     /// Packs the words `steps` along the depth of rows `rows` of `left` into `words`.
     unsafe fn pack_left(
@@ -80,6 +90,45 @@ pub(super) trait Kernel {
     unsafe fn tile<const R: usize>(tile: &Tile);
 }
 
+// 32 registers of four lanes on aarch64, 16 elsewhere.
+#[cfg(target_arch = "aarch64")]
+const PORTABLE_VECTORS: usize = 4;
+#[cfg(not(target_arch = "aarch64"))]
+const PORTABLE_VECTORS: usize = 2;
+
+/// How a method cuts its operands up.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    /// See [`Kernel::COLUMNS`].
+    pub(super) columns: usize,
+    /// See [`Kernel::CHUNK`].
+    pub(super) chunk: usize,
+}
+
+fn sizes_of<K: Kernel>() -> Sizes {
+    Sizes {
+        columns: K::COLUMNS,
+        chunk: K::CHUNK,
+    }
+}
+
+pub(super) fn sizes(method: Method) -> Sizes {
+    match method {
+        Method::Plain(InstructionSet::Portable) => sizes_of::<Plain<Four, PORTABLE_VECTORS>>(),
+        Method::Rounded(InstructionSet::Portable) => sizes_of::<Rounded<Four, PORTABLE_VECTORS>>(),
+        #[cfg(target_arch = "x86_64")]
+        Method::Plain(InstructionSet::Avx2) => sizes_of::<x86::PlainAvx2>(),
+        #[cfg(target_arch = "x86_64")]
+        Method::Rounded(InstructionSet::Avx2) => sizes_of::<x86::RoundedAvx2>(),
+        #[cfg(target_arch = "x86_64")]
+        Method::Plain(InstructionSet::Avx512) => sizes_of::<x86::PlainAvx512>(),
+        #[cfg(target_arch = "x86_64")]
+        Method::Rounded(InstructionSet::Avx512) => sizes_of::<x86::RoundedAvx512>(),
+        #[cfg(target_arch = "x86_64")]
+        Method::Pairs => sizes_of::<super::pairs::Pairs>(),
+    }
+}
+
 /// # Safety
 /// The processor must have the instructions of `method`.
 pub(super) unsafe fn pack_panel(method: Method, right: View<'_>, column: usize, panel: &mut [u32]) {
@@ -87,14 +136,14 @@ pub(super) unsafe fn pack_panel(method: Method, right: View<'_>, column: usize, 
     unsafe {
         match method {
             Method::Plain(InstructionSet::Portable) => {
-                Plain::<Four, 4>::pack_panel(right, column, panel);
+                Plain::<Four, PORTABLE_VECTORS>::pack_panel(right, column, panel);
             }
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx2) => x86::pack_avx2(right, column, panel),
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx512) => x86::pack_avx512(right, column, panel),
             Method::Rounded(InstructionSet::Portable) => {
-                Rounded::<Four, 4>::pack_panel(right, column, panel);
+                Rounded::<Four, PORTABLE_VECTORS>::pack_panel(right, column, panel);
             }
             #[cfg(target_arch = "x86_64")]
             Method::Rounded(InstructionSet::Avx2) => x86::pack_rounded_avx2(right, column, panel),
@@ -115,19 +164,16 @@ pub(super) unsafe fn compute(method: Method, task: &Task<'_>) {
     // SAFETY: the caller's promises are passed on.
     unsafe {
         match method {
-            // 32 registers of four lanes on aarch64, 16 elsewhere.
-            Method::Plain(InstructionSet::Portable) if cfg!(target_arch = "aarch64") => {
-                all_tiles::<Plain<Four, 4>>(task);
+            Method::Plain(InstructionSet::Portable) => {
+                all_tiles::<Plain<Four, PORTABLE_VECTORS>>(task);
             }
-            Method::Plain(InstructionSet::Portable) => all_tiles::<Plain<Four, 2>>(task),
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx2) => x86::compute_avx2(task),
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx512) => x86::compute_avx512(task),
-            Method::Rounded(InstructionSet::Portable) if cfg!(target_arch = "aarch64") => {
-                all_tiles::<Rounded<Four, 4>>(task);
+            Method::Rounded(InstructionSet::Portable) => {
+                all_tiles::<Rounded<Four, PORTABLE_VECTORS>>(task);
             }
-            Method::Rounded(InstructionSet::Portable) => all_tiles::<Rounded<Four, 2>>(task),
             #[cfg(target_arch = "x86_64")]
             Method::Rounded(InstructionSet::Avx2) => x86::compute_rounded_avx2(task),
             #[cfg(target_arch = "x86_64")]
@@ -141,11 +187,12 @@ pub(super) unsafe fn compute(method: Method, task: &Task<'_>) {
 #[inline(always)]
 unsafe fn all_tiles<K: Kernel>(task: &Task<'_>) {
     let rows = task.rows.clone();
-    let mut buffer = Buffer::take(K::left_words(task.left, rows.len(), PACKED.min(task.words)));
+    let packed = K::CHUNKS_PACKED * task.chunk;
+    let mut buffer = Buffer::take(K::left_words(task.left, rows.len(), packed.min(task.words)));
     let mut first = 0;
     // Once at least: without depth the output is what sums start from.
     loop {
-        let steps = first..task.words.min(first + PACKED);
+        let steps = first..task.words.min(first + packed);
         let needed = K::left_words(task.left, rows.len(), steps.len());
         // SAFETY: rows and steps are inside the left side; the rest is the caller's promise.
         unsafe {
@@ -165,35 +212,40 @@ unsafe fn all_tiles<K: Kernel>(task: &Task<'_>) {
 unsafe fn packed_tiles<K: Kernel>(task: &Task<'_>, left: Left, steps: Range<usize>) {
     let rows = task.rows.clone();
     for panel in task.panels.clone() {
-        let column = panel * COLUMNS;
+        let column = panel * K::COLUMNS;
         let mut word = steps.start;
         loop {
-            let words = CHUNK.min(steps.end - word);
+            let words = task.chunk.min(steps.end - word);
             for row in (0..rows.len()).step_by(ROWS) {
-                let place = (rows.start + row) * task.columns + column;
+                let place = (rows.start + row) * task.stride + column;
                 let before = (word - steps.start) * left.step;
                 // SAFETY: rows, steps and panels are inside the matrices; the rest is the caller's promise.
                 unsafe {
                     let out = task.out.add(place);
                     let tile = Tile {
                         left: Left {
-                            words: left.words.add(row * left.row + before),
+                            words: left.words.add(row / ROWS * left.tile + before),
                             ..left
                         },
                         right: task
                             .right
                             .as_ptr()
-                            .add((panel * task.words + word) * COLUMNS),
+                            .add((panel * task.words + word) * K::COLUMNS),
                         words,
-                        columns: COLUMNS.min(task.columns - column),
+                        columns: K::COLUMNS.min(task.columns - column),
                         start: if word > 0 {
                             Some(out.cast_const())
                         } else {
                             task.start.map(|start| start.add(place))
                         },
                         out,
-                        stride: task.columns,
+                        stride: task.stride,
                     };
+                    if let Some(start) = tile.start {
+                        for r in 0..ROWS {
+                            prefetch(start.wrapping_add(r * tile.stride));
+                        }
+                    }
                     match rows.len() - row {
                         1 => K::tile::<1>(&tile),
                         2 => K::tile::<2>(&tile),
@@ -232,7 +284,7 @@ impl Tile {
                     value.store(self.out.add(place + i * V::LANES));
                 }
             } else {
-                let mut values = [0.0_f32; COLUMNS];
+                let mut values = [0.0_f32; MOST_COLUMNS];
                 for (i, value) in sums.into_iter().enumerate() {
                     value.store(values.as_mut_ptr().add(i * V::LANES));
                 }
@@ -254,6 +306,11 @@ mod x86 {
     use super::super::pairs::Pairs;
     use super::{Kernel, Plain, Rounded, Task, View, all_tiles};
 
+    pub(super) type PlainAvx2 = Plain<__m256, 2>;
+    pub(super) type PlainAvx512 = Plain<__m512, 4>;
+    pub(super) type RoundedAvx2 = Rounded<__m256, 2>;
+    pub(super) type RoundedAvx512 = Rounded<__m512, 4>;
+
     macro_rules! compiled_for {
         ($features:literal, $kernel:ty, $compute:ident, $pack:ident) => {
             #[target_feature(enable = $features)]
@@ -270,12 +327,22 @@ mod x86 {
         };
     }
 
-    compiled_for!("avx2,fma", Plain<__m256, 2>, compute_avx2, pack_avx2);
-    compiled_for!("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl", Plain<__m512, 4>, compute_avx512, pack_avx512);
-    compiled_for!("avx2,fma", Rounded<__m256, 2>, compute_rounded_avx2, pack_rounded_avx2);
+    compiled_for!("avx2,fma", PlainAvx2, compute_avx2, pack_avx2);
     compiled_for!(
         "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl",
-        Rounded<__m512, 4>,
+        PlainAvx512,
+        compute_avx512,
+        pack_avx512
+    );
+    compiled_for!(
+        "avx2,fma",
+        RoundedAvx2,
+        compute_rounded_avx2,
+        pack_rounded_avx2
+    );
+    compiled_for!(
+        "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl",
+        RoundedAvx512,
         compute_rounded_avx512,
         pack_rounded_avx512
     );

@@ -1,12 +1,16 @@
 //! Matrices as they lie in memory.
 
-/// A matrix that is row-major in memory, or the transpose of one.
+use std::ops::Range;
+
+/// A matrix that is row-major in memory, or the transpose of one; its lines may be parts of longer ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
     transposed: bool,
+    /// Values from the start of one line to that of the next.
+    stride: usize,
 }
 
 impl<'a> View<'a> {
@@ -18,6 +22,27 @@ impl<'a> View<'a> {
             rows,
             columns,
             transposed: false,
+            stride: columns,
+        }
+    }
+
+    /// Some rows and columns of the matrix.
+    pub(crate) fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows && columns.end <= self.columns);
+        let (first, start) = if self.transposed {
+            (columns.start, rows.start)
+        } else {
+            (rows.start, columns.start)
+        };
+        Self {
+            // Of a part without values the start may lie past the end.
+            values: self
+                .values
+                .get(first * self.stride + start..)
+                .unwrap_or_default(),
+            rows: rows.len(),
+            columns: columns.len(),
+            ..self
         }
     }
 
@@ -47,17 +72,19 @@ impl<'a> View<'a> {
     /// The contiguous run of index `line`: a row, or, where the view is transposed, a column.
     #[inline]
     pub(super) fn line(self, line: usize) -> &'a [f32] {
-        let length = self.stride();
-        &self.values[line * length..][..length]
-    }
-
-    /// Values from the start of one line to that of the next.
-    #[inline]
-    pub(super) fn stride(self) -> usize {
-        if self.transposed {
+        let length = if self.transposed {
             self.rows
         } else {
             self.columns
-        }
+        };
+        &self.values[line * self.stride..][..length]
+    }
+
+    /// Where value `place` of a line is, or would be if the matrix went on.
+    #[inline]
+    pub(super) fn address(self, line: usize, place: usize) -> *const f32 {
+        self.values
+            .as_ptr()
+            .wrapping_add(line * self.stride + place)
     }
 }
