@@ -3,11 +3,18 @@
     unsafe_code,
     reason = "functions compiled for detected instructions are called unsafely"
 )]
+#![expect(
+    clippy::inline_always,
+    reason = "bodies must end up inside callers compiled for wider instructions"
+)]
 
 use half::bf16;
 
 use super::rows::{exp, sum_of, sum_of_products_of_three};
 use super::simd::vectorised;
+
+/// Numbers that are computed side by side: a vector of the widest registers.
+const LANES: usize = 16;
 
 vectorised! {
     /// The way back through [`super::rows::rms_norm`] for some rows.
@@ -47,16 +54,31 @@ vectorised! {
     /// In place: `gate_up` becomes its gradient, and `rows`, which hold dy at first, become what the way forward gave.
     pub(crate) fn swiglu_backward(gate_up: &mut [f32], width: usize, rows: &mut [f32]) {
         for (pair, row) in gate_up.chunks_exact_mut(2 * width).zip(rows.chunks_exact_mut(width)) {
-            let (gate, up) = pair.split_at_mut(width);
-            for ((gate, up), row) in gate.iter_mut().zip(up).zip(row) {
-                let s = 1.0 / (1.0 + exp(-*gate));
-                let (silu, dy) = (*gate * s, *row);
-                *row = silu * *up;
-                *gate = dy * *up * s * (1.0 + *gate * (1.0 - s));
-                *up = dy * silu;
+            let (gates, ups) = pair.split_at_mut(width);
+            let (gates, gates_rest) = gates.as_chunks_mut::<LANES>();
+            let (ups, ups_rest) = ups.as_chunks_mut::<LANES>();
+            let (row, row_rest) = row.as_chunks_mut::<LANES>();
+            for ((gate, up), row) in gates.iter_mut().zip(ups).zip(row) {
+                // Copies, which the compiler knows to lie apart: it takes no vectors otherwise.
+                let (mut dgate, mut dup, mut result) = (*gate, *up, *row);
+                for lane in 0..LANES {
+                    (dgate[lane], dup[lane], result[lane]) = swiglu_gradients(dgate[lane], dup[lane], result[lane]);
+                }
+                (*gate, *up, *row) = (dgate, dup, result);
+            }
+            for ((gate, up), row) in gates_rest.iter_mut().zip(ups_rest).zip(row_rest) {
+                (*gate, *up, *row) = swiglu_gradients(*gate, *up, *row);
             }
         }
     }
+}
+
+/// The gradients of a gate and an up, and the result of both.
+#[inline(always)]
+fn swiglu_gradients(gate: f32, up: f32, dy: f32) -> (f32, f32, f32) {
+    let s = 1.0 / (1.0 + exp(-gate));
+    let silu = gate * s;
+    (dy * up * s * (1.0 + gate * (1.0 - s)), dy * silu, silu * up)
 }
 
 vectorised! {
