@@ -46,7 +46,7 @@ use crate::example::Example;
 use corpus::Corpus;
 use session::Session;
 
-/// Stack of the training thread: candle walks the graph of a step by recursion.
+/// Stack of a training thread: candle walks the graph of a step by recursion.
 const STACK_BYTES: usize = 256 << 20;
 
 /// What a student learns from.
@@ -108,25 +108,29 @@ pub fn untrained(
     Ok((config, weights))
 }
 
-/// Runs `work` on a thread of its own, with a stack that is deep enough for a step, and with memory that is kept from
-/// one step to the next.
+/// Runs `work` on a thread of a pool of its own, with stacks that are deep enough for a step, and with memory that is
+/// kept from one step to the next.
+///
+/// The thread takes its part in what it starts. Outside of the pool it would sleep through every parallel operation, and
+/// that two threads wake each other a thousand times a step costs a good part of it.
 fn on_training_thread<T: Send>(
     work: impl FnOnce() -> Result<T, TrainError> + Send,
 ) -> Result<T, TrainError> {
     let _kept = limbeck_model::FreedMemoryKept::new();
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("training".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work)
-            .map_err(TrainError::Thread)?;
-        thread.join().unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(TrainError::Panicked(
-                text.unwrap_or("no message").to_owned(),
-            ))
-        })
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(rayon::current_num_threads())
+        .thread_name(|_| "training".to_owned())
+        .stack_size(STACK_BYTES)
+        .build()
+        .map_err(|error| TrainError::Thread(std::io::Error::other(error)))?;
+    // What it works on is given up where it panics.
+    let work = std::panic::AssertUnwindSafe(|| pool.install(work));
+    std::panic::catch_unwind(work).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(TrainError::Panicked(
+            text.unwrap_or("no message").to_owned(),
+        ))
     })
 }
 
