@@ -47,7 +47,7 @@ use progress::{Progress, ProgressMode};
 /// The system's allocator maps and unmaps every large tensor, and the pages' coming and going is a good part of a
 /// training step.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: limbeck_model::Allocator = limbeck_model::Allocator;
 
 fn main() -> ExitCode {
     // First of all, since it can only be done while there is one thread.

@@ -34,7 +34,7 @@ pub use gguf::{GgufDescription, GgufFile, GgufKind, MetadataArray, MetadataValue
 pub use hugging_face::{
     SafetensorsFile, write_described_folder, write_hugging_face_folder, write_safetensors,
 };
-pub use kernels::allocator::FreedMemoryKept;
+pub use kernels::allocator::{Allocator, FreedMemoryKept};
 pub use kernels::candle_threads::keep_candle_on_one_thread;
 pub use kernels::simd::{InstructionSetError, use_instruction_set};
 pub use model_files::ModelFiles;

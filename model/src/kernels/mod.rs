@@ -14,7 +14,8 @@
 //! - [`document_attention`]: attention over whole documents for training, both ways
 //! - [`rows`]: norms, activations, softmax statistics; [`row_gradients`]: the ways back through them
 //! - [`optimizer`]: the update of a parameter
-//! - [`fill`]: new buffers that parallel tasks fill; [`allocator`]: what becomes of old ones
+//! - [`fill`]: new buffers that parallel tasks fill; [`allocator`]: where they are from, and what becomes of
+//!   old ones
 //! - [`candle_threads`]: what candle may take of the processor
 //! - [`softmax`]: the passes over a row of logits that the training loss takes
 //! - [`rotary`]: rotary positions
