@@ -144,22 +144,34 @@ unsafe fn avx_transpose(rows: [*const f32; 8]) -> [[f32; 8]; 8] {
     // No closures: they would be compiled without the instructions of the caller where they are not inlined.
     // SAFETY: the caller vouches for the instructions and the memory; a vector is eight values.
     unsafe {
-        let [a, b, c, d] = [
+        let upper_rows = [
             _mm256_loadu_ps(rows[0]),
             _mm256_loadu_ps(rows[1]),
             _mm256_loadu_ps(rows[2]),
             _mm256_loadu_ps(rows[3]),
         ];
-        let [e, f, g, h] = [
+        let lower_rows = [
             _mm256_loadu_ps(rows[4]),
             _mm256_loadu_ps(rows[5]),
             _mm256_loadu_ps(rows[6]),
             _mm256_loadu_ps(rows[7]),
         ];
-        let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
-        let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
-        let (ef, gh) = (_mm256_unpacklo_ps(e, f), _mm256_unpacklo_ps(g, h));
-        let (ef_high, gh_high) = (_mm256_unpackhi_ps(e, f), _mm256_unpackhi_ps(g, h));
+        let (ab, cd) = (
+            _mm256_unpacklo_ps(upper_rows[0], upper_rows[1]),
+            _mm256_unpacklo_ps(upper_rows[2], upper_rows[3]),
+        );
+        let (ab_high, cd_high) = (
+            _mm256_unpackhi_ps(upper_rows[0], upper_rows[1]),
+            _mm256_unpackhi_ps(upper_rows[2], upper_rows[3]),
+        );
+        let (ef, gh) = (
+            _mm256_unpacklo_ps(lower_rows[0], lower_rows[1]),
+            _mm256_unpacklo_ps(lower_rows[2], lower_rows[3]),
+        );
+        let (ef_high, gh_high) = (
+            _mm256_unpackhi_ps(lower_rows[0], lower_rows[1]),
+            _mm256_unpackhi_ps(lower_rows[2], lower_rows[3]),
+        );
         // Columns i and i + 4 of the upper and of the lower four rows.
         let upper = [
             _mm256_shuffle_ps::<0x44>(ab, cd),
