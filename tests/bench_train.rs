@@ -88,3 +88,16 @@ fn shapes_that_cannot_be_are_refused() {
     bench(["--width", "16384", "--layers", "256"])
         .fails_saying(["billion parameters", "2 billion at most"]);
 }
+
+#[cfg(not(any(feature = "cuda", feature = "metal")))]
+#[test]
+fn devices_that_this_build_does_not_know_are_refused() {
+    let project = Project::choices(0);
+    let on = |device: &str| bench(&project, "2").args(["--device", device]);
+    for device in ["cuda", "metal"] {
+        let hint = format!("hint: build it with `--features {device}`");
+        on(device).run().fails_saying(["cannot train on", &hint]);
+    }
+    let measured: Value = on("auto").args(["--json"]).run().succeeds().json();
+    assert_eq!(measured["device"], "cpu");
+}

@@ -290,3 +290,15 @@ fn frozen_parts_stay_as_they_were_and_random_ones_are_warned_of() {
         }
     }
 }
+
+#[cfg(not(any(feature = "cuda", feature = "metal")))]
+#[test]
+fn a_device_that_this_build_does_not_know_is_refused_before_anything_is_asked() {
+    let project = Project::choices(10);
+    project.edit("epochs = 2", "epochs = 2\ndevice = \"metal\"");
+    let refused = project.stage("train").run();
+    refused.fails_saying(["`metal`", "hint: build it with `--features metal`"]);
+    assert!(project.stages().is_empty(), "{:?}", project.stages());
+    project.edit("\"metal\"", "\"auto\"");
+    project.stage("train").run().succeeds();
+}

@@ -212,6 +212,7 @@ impl Pipeline {
 
     async fn stages(&self, until: Stage, outcomes: &mut Outcomes) -> anyhow::Result<()> {
         if until >= Stage::Train && !self.options.only_look {
+            self.refuse_missing_device()?;
             self.warn_of_frozen()?;
         }
         let harvested = self.harvest(until >= Stage::Train).await?;

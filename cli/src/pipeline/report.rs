@@ -275,7 +275,11 @@ fn train_section(outcome: &train::Outcome) -> Train {
         seconds: report.seconds,
         final_loss: report.final_loss.into(),
         held_out_loss: report.best_held_out.map(Into::into),
-        precision: Some(report.precision.to_string()),
+        precision: Some(if report.device.is_cpu() {
+            report.precision.to_string()
+        } else {
+            format!("{} on {}", report.precision, report.device)
+        }),
         curve: report
             .curve
             .iter()

@@ -91,6 +91,16 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Refuses a device that this build or this machine does not have before a teacher is asked anything. Where a student
+    /// was trained before, that stands in nobody's way: what is done is not trained again.
+    pub(super) fn refuse_missing_device(&self) -> anyhow::Result<()> {
+        let device = self.recipe.train()?.device.unwrap_or_default();
+        if !self.work.path().join(STUDENT).exists() {
+            device.resolve()?;
+        }
+        Ok(())
+    }
+
     async fn learn(
         &self,
         curated: &Finished<curate::Outcome>,

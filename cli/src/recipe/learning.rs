@@ -2,7 +2,7 @@
 
 use limbeck_model::Precision;
 use limbeck_store::{Check, PriorCorrection};
-use limbeck_student::train::{Objective, Part, Shape, TrainPlan};
+use limbeck_student::train::{Objective, Part, Shape, TrainDevice, TrainPlan};
 use serde::{Deserialize, Serialize};
 
 /// `[curate]`.
@@ -181,6 +181,10 @@ pub struct TrainSection {
     /// `layers`, or one layer such as `layers.0`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<Part>,
+    /// Where the student is trained: `cpu`; `cuda` or `metal` in a build with the feature of that name; `auto` for the
+    /// one of these that is there, else `cpu`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<TrainDevice>,
 }
 
 impl TrainSection {
@@ -216,6 +220,7 @@ impl TrainSection {
             checkpoint_every: self.checkpoint_every.unwrap_or(rest.checkpoint_every),
             precision: self.precision.unwrap_or(rest.precision),
             freeze: self.freeze.clone(),
+            device: self.device.unwrap_or(rest.device),
         }
     }
 }

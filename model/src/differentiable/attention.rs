@@ -55,17 +55,17 @@ impl Attention {
     /// `[tokens, queries | keys | values]` to `[tokens, query width]`.
     pub fn forward(&self, queries_keys_values: &Tensor) -> Result<Tensor> {
         if !queries_keys_values.device().is_cpu() {
-            return composed::attention(
-                queries_keys_values,
-                self.shape,
-                &self.rotary,
-                &self.offsets,
-            );
+            return self.composed(queries_keys_values);
         }
         queries_keys_values.contiguous()?.apply_op1(AttentionOp {
             attention: self.clone(),
             log_sum_exps: Mutex::new(Vec::new()),
         })
+    }
+
+    /// The same out of candle's operations.
+    pub(super) fn composed(&self, queries_keys_values: &Tensor) -> Result<Tensor> {
+        composed::attention(queries_keys_values, self.shape, &self.rotary, &self.offsets)
     }
 
     pub(super) fn shape(&self) -> AttentionShape {

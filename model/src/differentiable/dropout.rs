@@ -13,13 +13,10 @@ pub fn dropout(x: &Tensor, share: f32, seed: u64) -> Result<Tensor> {
     if share <= 0.0 {
         return Ok(x.clone());
     }
-    let dropout = Dropout { share, seed };
     if !x.device().is_cpu() {
-        let (rows, width) = x.dims2()?;
-        let ones = vec![1.0; rows * width];
-        return composed::masked(x, dropout.masked(&ones, rows, width));
+        return composed::dropout(x, share, seed);
     }
-    x.contiguous()?.apply_op1(dropout)
+    x.contiguous()?.apply_op1(Dropout { share, seed })
 }
 
 /// The mask is drawn on the way back as well rather than kept: that is cheaper than memory.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::backprop::GradStore;
-use candle_core::{Result, Tensor, TensorId, Var};
+use candle_core::{Device, Result, Tensor, TensorId, Var};
 use rayon::prelude::*;
 
 use super::access::read;
@@ -47,11 +47,11 @@ impl Gradients {
         lock(self.0.get(&variable.id())?).as_deref().map(work)
     }
 
-    /// Adds what candle found of the variables.
+    /// Adds what candle found of the variables, on whatever device they are.
     pub fn absorb(&self, found: &GradStore) -> Result<()> {
         for (&id, sum) in &self.0 {
             if let Some(gradient) = found.get_id(id) {
-                let gradient = gradient.contiguous()?;
+                let gradient = gradient.contiguous()?.to_device(&Device::Cpu)?;
                 let values = read(&gradient)?;
                 let mut sum = lock(sum);
                 match sum.as_mut() {

@@ -13,6 +13,7 @@
 //! - [`head_loss`]: output head and sparse-target loss, without keeping the logits
 //! - [`dropout`]: seeded dropout
 //! - [`embed`]: a table of parameters that is looked up in
+//! - [`composed`]: the same out of candle's own operations, for other devices than the processor
 //!
 //! Any of them can be put together with candle's own operations. What a model spends its time in is one operation of
 //! its own, [`layers`], over layers that go both ways on plain slices ([`Layer`]) and write the gradients of their weights
@@ -21,7 +22,7 @@
 mod access;
 mod attention;
 mod block;
-mod composed;
+pub mod composed;
 mod dropout;
 mod gradients;
 mod head_loss;

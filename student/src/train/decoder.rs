@@ -5,7 +5,8 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor, Var};
 use limbeck_model::differentiable::{
     Attention, AttentionShape, BlockDropout, BlockWeights, Gradients, Retention, Rotary,
-    TransformerBlock, dropout, embed, head_loss, head_losses, layers, rms_norm, select_rows,
+    TransformerBlock, composed, dropout, embed, head_loss, head_losses, layers, rms_norm,
+    select_rows,
 };
 use limbeck_model::{ModelConfig, Precision};
 
@@ -28,6 +29,8 @@ pub(super) struct StudentDecoder {
     precision: Precision,
     /// What is kept of blocks for the way back.
     retention: Retention,
+    /// Computed by candle's operations: the fused ones know the processor only.
+    composed: bool,
     /// Of all parameters that are not frozen.
     gradients: Arc<Gradients>,
 }
@@ -93,6 +96,7 @@ impl StudentDecoder {
             epsilon: config.rms_norm_epsilon,
             precision,
             retention: Retention::Activations,
+            composed: !parameters.0[0].variable.device().is_cpu(),
             gradients: Arc::new(Gradients::new(parameters.trained().map(|p| &p.variable))),
         })
     }
@@ -104,6 +108,13 @@ impl StudentDecoder {
         } else {
             Retention::Activations
         };
+        self
+    }
+
+    /// Computed as on devices that the kernels do not know.
+    #[cfg(test)]
+    pub fn with_composed_forms(mut self) -> Self {
+        self.composed = true;
         self
     }
 
@@ -121,12 +132,21 @@ impl StudentDecoder {
     pub fn loss(&self, batch: Batch, dropout: Option<Dropout>) -> Result<Tensor> {
         let hidden = self.hidden(&batch, dropout, self.retention)?;
         let (head, gradients) = (&self.head, &self.gradients);
+        if self.composed {
+            let head = self.learning(head);
+            return composed::head_losses(&hidden, &head, &batch.targets)?.sum_all();
+        }
         head_loss(&hidden, head, batch.targets, self.precision, gradients)
     }
 
     /// The loss of every supervised place of a batch.
     pub fn losses(&self, batch: &Batch) -> Result<Vec<f64>> {
         let hidden = self.hidden(batch, None, Retention::Nothing)?;
+        if self.composed {
+            let losses = composed::head_losses(&hidden, &self.head.detach(), &batch.targets)?;
+            let losses = losses.to_vec1::<f32>()?.into_iter().map(f64::from);
+            return Ok(losses.collect());
+        }
         head_losses(&hidden, &self.head, &batch.targets, self.precision)
     }
 
@@ -142,6 +162,10 @@ impl StudentDecoder {
             Arc::clone(&self.rotary),
             Arc::clone(&batch.offsets),
         )?;
+        if self.composed {
+            let learns = retention != Retention::Nothing;
+            return self.composed_hidden(batch, dropout, &attention, learns);
+        }
         let embedded = embed(&self.embeddings, &batch.ids, &self.gradients)?;
         let x = drop(&embedded, dropout, 0)?;
         let blocks = (0..).zip(&self.blocks).map(|(layer, weights)| {
@@ -152,6 +176,51 @@ impl StudentDecoder {
         });
         let x = layers(&x, blocks.collect::<Result<_>>()?, retention)?;
         rms_norm(&select_rows(&x, &batch.rows)?, &self.norm, self.epsilon)
+    }
+
+    /// The same where the kernels do not reach. Candle keeps whatever it needs for the way back, where there is one, and
+    /// forms the gradients of frozen matrices as well, which are thrown away.
+    fn composed_hidden(
+        &self,
+        batch: &Batch,
+        dropout: Option<Dropout>,
+        attention: &Attention,
+        learns: bool,
+    ) -> Result<Tensor> {
+        let weight = |weight: &Tensor| {
+            if learns {
+                self.learning(weight)
+            } else {
+                weight.detach()
+            }
+        };
+        let mut x = composed::select_rows(&weight(&self.embeddings), &batch.ids)?;
+        if let Some(dropout) = dropout {
+            x = composed::dropout(&x, dropout.share, dropout.seed_of(0))?;
+        }
+        for (layer, weights) in (0..).zip(&self.blocks) {
+            let weights = BlockWeights {
+                attention_norm: weight(&weights.attention_norm),
+                queries_keys_values: weight(&weights.queries_keys_values),
+                attention_out: weight(&weights.attention_out),
+                feed_forward_norm: weight(&weights.feed_forward_norm),
+                gate_up: weight(&weights.gate_up),
+                down: weight(&weights.down),
+            };
+            let dropout = dropout.map(|dropout| dropout.of_block(layer));
+            x = composed::block(&x, &weights, self.epsilon, attention, dropout)?;
+        }
+        let rows = composed::select_rows(&x, &batch.rows)?;
+        composed::rms_norm(&rows, &weight(&self.norm), self.epsilon)
+    }
+
+    /// The weight, cut off from the graph where it is frozen.
+    fn learning(&self, weight: &Tensor) -> Tensor {
+        if self.gradients.wants(weight) {
+            weight.clone()
+        } else {
+            weight.detach()
+        }
     }
 }
 

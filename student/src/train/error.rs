@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use limbeck_model::{DecodeError, ModelError, Precision};
 
+use super::TrainDevice;
 use super::report::Skipped;
 
 /// An error of training; each variant carries what a person needs to act.
@@ -135,6 +136,25 @@ pub enum TrainError {
     /// The plan's precision is not to be had on this processor.
     #[error("the training plan's `precision` cannot be used here")]
     Precision(#[source] DecodeError),
+    /// This program was built without what the plan's device needs.
+    #[error(
+        "this program cannot train on `{device}`: it was built without it\nhint: build it with `--features {device}`, or \
+         train on `cpu`"
+    )]
+    DeviceFeature {
+        /// The device.
+        device: TrainDevice,
+    },
+    /// The plan's device is not there.
+    #[error(
+        "cannot use the device `{device}`: {reason}\nhint: train on `cpu`, or where there is one"
+    )]
+    Device {
+        /// The device.
+        device: TrainDevice,
+        /// What its driver says.
+        reason: String,
+    },
     /// The training thread could not be started.
     #[error("cannot start the training thread")]
     Thread(#[source] std::io::Error),

@@ -3,7 +3,7 @@
 //! - [`plan`]: what is decided beforehand; [`report`]: what is told; [`error`]: what goes wrong
 //! - `corpus`, `document`, `labels`, `candidates`: examples as tokens and targets
 //! - `batch`, `timeline`: which documents each step sees
-//! - `parameters`, `freeze`, `decoder`: the differentiable model, and what of it stays as it was
+//! - `parameters`, `freeze`, `device`, `decoder`: the differentiable model, what of it stays as it was, and where it is
 //! - `step`, `optimizer`, `held_out`, `checkpoint`, `session`: the loop
 //! - [`bench`]: the step alone, measured
 //!
@@ -16,6 +16,7 @@ mod candidates;
 mod checkpoint;
 mod corpus;
 mod decoder;
+mod device;
 mod document;
 pub mod error;
 mod freeze;
@@ -37,6 +38,7 @@ use std::path::Path;
 use limbeck_model::{ModelConfig, Tokenizer, WeightMap, WeightTensor};
 use tokio_util::sync::CancellationToken;
 
+pub use device::TrainDevice;
 pub use error::TrainError;
 pub use freeze::{Part, UnknownPart};
 pub use plan::{Objective, Shape, TrainPlan};

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, bail};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor, Var, bail};
 use limbeck_model::differentiable::Gradients;
 use limbeck_model::optimizer::{AdamWStep, adamw, sum_of_squares};
 
@@ -99,16 +99,45 @@ impl AdamW {
                 epsilon: EPSILON as f32,
             };
             let updated = gradients.with(&parameter.variable, |gradient| {
-                parameter.variable.inplace_op1(&Apply {
-                    gradient,
-                    moments: RefCell::new((first, second)),
-                    constants,
-                })
+                apply(&parameter.variable, gradient, (first, second), constants)
             });
             updated.ok_or_else(|| missing(&parameter.name))??;
         }
         Ok(())
     }
+}
+
+/// Updates one parameter: in place where it is in the processor's memory.
+fn apply(
+    variable: &Var,
+    gradient: &[f32],
+    (first, second): (&mut Vec<f32>, &mut Vec<f32>),
+    constants: AdamWStep,
+) -> candle_core::Result<()> {
+    if !variable.device().is_cpu() {
+        return apply_on_processor(variable, gradient, (first, second), constants);
+    }
+    variable.inplace_op1(&Apply {
+        gradient,
+        moments: RefCell::new((first, second)),
+        constants,
+    })
+}
+
+/// Updates one parameter by way of the processor's memory, where its gradient and moments are, wherever it is itself.
+fn apply_on_processor(
+    variable: &Var,
+    gradient: &[f32],
+    (first, second): (&mut [f32], &mut [f32]),
+    constants: AdamWStep,
+) -> candle_core::Result<()> {
+    let mut values = variable.flatten_all()?.to_vec1::<f32>()?;
+    adamw(&mut values, gradient, first, second, constants);
+    variable.set(&Tensor::from_vec(
+        values,
+        variable.shape(),
+        variable.device(),
+    )?)
 }
 
 /// One parameter's update, in place.
@@ -147,7 +176,7 @@ impl InplaceOp1 for Apply<'_> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use candle_core::Tensor;
+    use candle_core::Device;
 
     use super::*;
     use crate::train::{InitialWeights, parameters::initial_weights};
@@ -156,7 +185,7 @@ mod tests {
     fn parameters() -> Parameters {
         let config = tiny_config();
         let weights = initial_weights(&config, &InitialWeights::Random, 1).unwrap();
-        Parameters::new(&config, &weights, &[]).unwrap()
+        Parameters::new(&config, &weights, &[], &Device::Cpu).unwrap()
     }
 
     /// The sum over parameters of half their squared distance from `goal`, whose gradient is the distance.
@@ -219,6 +248,38 @@ mod tests {
                 "update {count}: {found}, expected {value}"
             );
         }
+    }
+
+    #[test]
+    fn an_update_by_way_of_the_processor_is_the_one_in_place() {
+        let start = Tensor::arange(0.0_f32, 35.0, &Device::Cpu).unwrap();
+        let start = start.reshape((5, 7)).unwrap();
+        let gradient: Vec<f32> = (0..35).map(|i| (i as f32).sin()).collect();
+        let constants = AdamWStep {
+            scale: 0.5,
+            kept: 0.99,
+            rate: 0.1,
+            correction: 2.0,
+            beta_1: 0.9,
+            beta_2: 0.95,
+            epsilon: 1e-8,
+        };
+        let [in_place, other] = [0, 1].map(|which| {
+            let variable = Var::from_tensor(&start.copy().unwrap()).unwrap();
+            let (mut first, mut second) = (vec![0.25; 35], vec![0.5; 35]);
+            for _ in 0..2 {
+                let moments = (&mut first, &mut second);
+                if which == 0 {
+                    apply(&variable, &gradient, moments, constants).unwrap();
+                } else {
+                    let moments = (&mut moments.0[..], &mut moments.1[..]);
+                    apply_on_processor(&variable, &gradient, moments, constants).unwrap();
+                }
+            }
+            (variable.to_vec2::<f32>().unwrap(), first, second)
+        });
+        assert_eq!(in_place, other);
+        assert_ne!(in_place.0, start.to_vec2::<f32>().unwrap());
     }
 
     #[test]

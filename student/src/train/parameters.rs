@@ -45,11 +45,12 @@ impl Parameter {
 pub(super) struct Parameters(pub Vec<Parameter>);
 
 impl Parameters {
-    /// Those in `freeze` are not trained.
+    /// On `device`; those in `freeze` are not trained.
     pub fn new(
         config: &ModelConfig,
         weights: &WeightMap,
         freeze: &[Part],
+        device: &Device,
     ) -> Result<Self, TrainError> {
         let mut parameters: Vec<Parameter> = Vec::new();
         for (name, shape) in config.weight_names() {
@@ -60,7 +61,7 @@ impl Parameters {
                     decays: shape.len() > 1 && fused != EMBEDDINGS && fused != HEAD,
                     frozen: freeze.iter().any(|part| part.holds(&fused)),
                     name: fused,
-                    variable: Var::zeros((), candle_core::DType::F32, &Device::Cpu)?,
+                    variable: Var::zeros((), candle_core::DType::F32, device)?,
                     parts: vec![(name, shape)],
                 }),
             }
@@ -72,7 +73,7 @@ impl Parameters {
             }
             let mut shape = parameter.parts[0].1.clone();
             shape[0] = parameter.parts.iter().map(|(_, shape)| shape[0]).sum();
-            parameter.variable = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
+            parameter.variable = Var::from_tensor(&Tensor::from_vec(values, shape, device)?)?;
         }
         Ok(Self(parameters))
     }
@@ -102,10 +103,12 @@ impl Parameters {
     /// Puts values back.
     pub fn set_values(&self, values: &[Vec<f32>]) -> Result<(), TrainError> {
         for (parameter, values) in self.0.iter().zip(values) {
-            let shape = parameter.variable.shape();
-            parameter
-                .variable
-                .set(&Tensor::from_slice(values, shape, &Device::Cpu)?)?;
+            let variable = &parameter.variable;
+            variable.set(&Tensor::from_slice(
+                values,
+                variable.shape(),
+                variable.device(),
+            )?)?;
         }
         Ok(())
     }
@@ -231,7 +234,7 @@ mod tests {
                 ..tiny_config()
             };
             let weights = initial_weights(&config, &InitialWeights::Random, 1).unwrap();
-            let parameters = Parameters::new(&config, &weights, &[]).unwrap();
+            let parameters = Parameters::new(&config, &weights, &[], &Device::Cpu).unwrap();
             assert!(parameters.0.len() < config.weight_names().len());
             assert_eq!(parameters.weights(&parameters.values().unwrap()), weights);
             let decaying = parameters

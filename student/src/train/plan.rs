@@ -3,7 +3,7 @@
 use limbeck_model::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::{Part, TrainError};
+use super::{Part, TrainDevice, TrainError};
 
 /// The plan of one training run. Two runs with equal plans, data and initial weights give the same numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,17 +67,22 @@ pub struct TrainPlan {
     /// clipped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<Part>,
+    /// Where it is trained. Runs on different devices may differ in every bit.
+    #[serde(skip_serializing_if = "TrainDevice::is_cpu")]
+    pub device: TrainDevice,
 }
 
 impl TrainPlan {
-    /// The plan with the precision that this processor makes of it.
+    /// The plan with the device that this machine has for it, and the precision that is made of it there.
     pub(super) fn resolved(&self) -> Result<Self, TrainError> {
-        let precision = self
-            .precision
-            .for_training()
-            .map_err(TrainError::Precision)?;
+        let device = self.device.resolve()?;
+        let precision = match self.precision {
+            Precision::Auto if !device.is_cpu() => Precision::F32,
+            asked => asked.for_training().map_err(TrainError::Precision)?,
+        };
         Ok(Self {
             precision,
+            device,
             ..self.clone()
         })
     }
@@ -149,6 +154,16 @@ impl TrainPlan {
                 "average_last",
                 "from 0 to below 1",
             ),
+            (
+                self.device.is_cpu() || self.precision != Precision::Bf16,
+                "precision",
+                "`auto` or `f32` where `device` is not `cpu`",
+            ),
+            (
+                self.device.is_cpu() || !self.recompute,
+                "recompute",
+                "`false` where `device` is not `cpu`",
+            ),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             None => Part::check(&self.freeze, &self.shape),
@@ -184,6 +199,7 @@ impl Default for TrainPlan {
             checkpoint_every: 200,
             precision: Precision::Auto,
             freeze: Vec::new(),
+            device: TrainDevice::Cpu,
         }
     }
 }

@@ -3,6 +3,8 @@
 use limbeck_model::{ModelConfig, Precision, WeightMap};
 use serde::{Deserialize, Serialize};
 
+use super::TrainDevice;
+
 /// Hears of every step, on the training thread.
 pub trait TrainReporter: Send {
     /// One optimizer step was made.
@@ -75,6 +77,9 @@ pub struct TrainReport {
     /// What products were computed in, never [`Precision::Auto`].
     #[serde(default = "before_precisions")]
     pub precision: Precision,
+    /// Where it was trained, never [`TrainDevice::Auto`].
+    #[serde(default, skip_serializing_if = "TrainDevice::is_cpu")]
+    pub device: TrainDevice,
 }
 
 /// Reports of before there was a choice do not say that they are of f32.

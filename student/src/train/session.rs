@@ -51,7 +51,8 @@ impl<'a> Session<'a> {
         fingerprint: String,
     ) -> Result<Self, TrainError> {
         let weights = initial_weights(&config, initial, plan.seed)?;
-        let parameters = Parameters::new(&config, &weights, &plan.freeze)?;
+        let device = plan.device.open()?;
+        let parameters = Parameters::new(&config, &weights, &plan.freeze, &device)?;
         let decoder = StudentDecoder::new(&config, &parameters, plan.precision)?
             .with_recompute(plan.recompute);
         let sizes = Sizes::of(&parameters);
@@ -307,6 +308,7 @@ impl<'a> Session<'a> {
             best_agreement: kept.map_or_else(|| last?.agreement, |best| best.agreement),
             stopped_early: progress.stopped_early,
             precision: self.plan.precision,
+            device: self.plan.device,
             curve: progress.curve.clone(),
         };
         Trained {

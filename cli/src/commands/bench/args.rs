@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use limbeck_model::Precision;
-use limbeck_student::train::Part;
+use limbeck_student::train::{Part, TrainDevice};
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -88,6 +88,10 @@ pub struct BenchTrainArgs {
     /// What matrices are multiplied in; `auto` is bf16 where the processor has it, and `bf16` is emulated where it has not
     #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
     pub precision: PrecisionChoice,
+    /// Where to train; `cuda` and `metal` need a build with the feature of that name, and `auto` is the one of them that
+    /// is there, else `cpu`
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    pub device: DeviceChoice,
     /// Compute activations again on the way back rather than keep them
     #[arg(long)]
     pub recompute: bool,
@@ -137,6 +141,26 @@ impl From<PrecisionChoice> for Precision {
             PrecisionChoice::Auto => Self::Auto,
             PrecisionChoice::F32 => Self::F32,
             PrecisionChoice::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// A [`TrainDevice`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DeviceChoice {
+    Cpu,
+    Cuda,
+    Metal,
+    Auto,
+}
+
+impl From<DeviceChoice> for TrainDevice {
+    fn from(choice: DeviceChoice) -> Self {
+        match choice {
+            DeviceChoice::Cpu => Self::Cpu,
+            DeviceChoice::Cuda => Self::Cuda,
+            DeviceChoice::Metal => Self::Metal,
+            DeviceChoice::Auto => Self::Auto,
         }
     }
 }

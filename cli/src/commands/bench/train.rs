@@ -50,6 +50,7 @@ fn plan(args: &BenchTrainArgs) -> TrainPlan {
         },
         seed: args.seed,
         precision: args.precision.into(),
+        device: args.device.into(),
         recompute: args.recompute,
         freeze: args.freeze.clone(),
         ..TrainPlan::default()
@@ -125,6 +126,7 @@ fn to_json(
         "last_loss": measured.losses.last(),
         "losses": measured.losses,
         "precision": measured.precision,
+        "device": measured.device,
         "instruction_set": measured.instruction_set,
         "threads": measured.threads,
     })
@@ -151,6 +153,10 @@ fn to_text(args: &BenchTrainArgs, measured: &TrainBench, peak: Option<u64>) -> S
         0 => String::new(),
         _ => format!(" ({:.1} M frozen)", frozen as f64 / 1e6),
     };
+    let computed = match measured.instruction_set {
+        Some(instructions) => format!("with {instructions} on {} threads", measured.threads),
+        None => format!("on {}", measured.device),
+    };
     let (first, last) = (measured.losses.first(), measured.losses.last());
     format!(
         "{:.1} M parameters{frozen}: width {width}, {layers} layers, {heads} heads, feed-forward {ffn}, vocabulary {vocab}\n\
@@ -158,13 +164,11 @@ fn to_text(args: &BenchTrainArgs, measured: &TrainBench, peak: Option<u64>) -> S
          training   {:.0} tokens a second\n\
          memory     {memory}\n\
          loss       {:.4} at the first step, {:.4} at the last\n\
-         computed   {} with {} on {} threads",
+         computed   {} {computed}",
         measured.parameters as f64 / 1e6,
         measured.tokens_per_second,
         first.unwrap_or(&f32::NAN),
         last.unwrap_or(&f32::NAN),
         measured.precision,
-        measured.instruction_set,
-        measured.threads,
     )
 }

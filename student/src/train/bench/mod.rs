@@ -15,7 +15,7 @@ use super::document::Document;
 use super::optimizer::{AdamW, Update};
 use super::parameters::{Parameter, Parameters};
 use super::step::Step;
-use super::{TrainError, TrainPlan, config, on_training_thread};
+use super::{TrainDevice, TrainError, TrainPlan, config, on_training_thread};
 
 /// The work of a benchmark.
 #[derive(Clone, Copy, Debug)]
@@ -43,15 +43,17 @@ pub struct TrainBench {
     pub trained_parameters: usize,
     /// What products were computed in, never [`Precision::Auto`].
     pub precision: Precision,
-    /// The widest instructions that products use.
-    pub instruction_set: &'static str,
+    /// Where it was trained, never [`TrainDevice::Auto`].
+    pub device: TrainDevice,
+    /// The widest instructions that products use, where that is the processor.
+    pub instruction_set: Option<&'static str>,
     /// Threads in use.
     pub threads: usize,
 }
 
 /// Takes steps as [`train`](super::train) does, on generated weights and texts, every token of which is supervised.
 ///
-/// Of the plan count the shape, the seed, the precision, the peak learning rate (which stays as it is), weight decay,
+/// Of the plan count the shape, the seed, the device, the precision, the peak learning rate (which stays as it is), weight decay,
 /// clipping and what is frozen.
 /// Every step sees texts that are new to it. `tests/pytorch/bench_train.py` has `PyTorch` do the same.
 ///
@@ -88,7 +90,8 @@ impl<'a> Bench<'a> {
         config: &ModelConfig,
     ) -> Result<Self, TrainError> {
         let weights = generated::weights(config, plan.seed);
-        let parameters = Parameters::new(config, &weights, &plan.freeze)?;
+        let device = plan.device.open()?;
+        let parameters = Parameters::new(config, &weights, &plan.freeze, &device)?;
         Ok(Self {
             plan,
             work,
@@ -112,6 +115,7 @@ impl<'a> Bench<'a> {
             self.step(&documents)?;
             seconds += start.elapsed().as_secs_f64();
         }
+        let on_processor = self.plan.device.is_cpu();
         let tokens = self.work.steps * self.work.batch * self.plan.shape.context;
         Ok(TrainBench {
             tokens_per_second: tokens as f64 / seconds,
@@ -119,7 +123,8 @@ impl<'a> Bench<'a> {
             parameters: numbers(self.parameters.0.iter()),
             trained_parameters: numbers(self.parameters.trained()),
             precision: self.plan.precision,
-            instruction_set: self.plan.precision.instruction_set(),
+            device: self.plan.device,
+            instruction_set: on_processor.then(|| self.plan.precision.instruction_set()),
             threads: rayon::current_num_threads(),
         })
     }

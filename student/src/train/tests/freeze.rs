@@ -36,7 +36,7 @@ fn gradients(plan: &TrainPlan) -> (Parameters, Vec<Option<Vec<u32>>>) {
     let corpus = Corpus::new(plan, &data).unwrap();
     let config = config(plan, tokenizer.vocab_size()).unwrap();
     let weights = limbeck_model::testing::tiny_weights(&config, 3);
-    let parameters = Parameters::new(&config, &weights, &plan.freeze).unwrap();
+    let parameters = Parameters::new(&config, &weights, &plan.freeze, &Device::Cpu).unwrap();
     let student = decoder::StudentDecoder::new(&config, &parameters, Precision::F32).unwrap();
     let student = student.with_recompute(plan.recompute);
     let batch = timeline::Timeline::new(plan, &corpus).batch(0);

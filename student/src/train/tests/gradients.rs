@@ -23,7 +23,7 @@ fn every_parameter_gets_a_gradient_and_learns() {
         let corpus = Corpus::new(&plan, &data).unwrap();
         let config = config(&plan, tokenizer.vocab_size()).unwrap();
         let start = parameters::initial_weights(&config, &InitialWeights::Random, 1).unwrap();
-        let parameters = parameters::Parameters::new(&config, &start, &[]).unwrap();
+        let parameters = parameters::Parameters::new(&config, &start, &[], &Device::Cpu).unwrap();
         let student = decoder::StudentDecoder::new(&config, &parameters, Precision::F32).unwrap();
         let batch = timeline::Timeline::new(&plan, &corpus).batch(0);
         student
@@ -69,7 +69,7 @@ fn the_whole_gradient_agrees_with_finite_differences() {
     let config = config(&plan, tokenizer.vocab_size()).unwrap();
     // Larger weights than at the start of a run, so that second-order effects would show.
     let weights = limbeck_model::testing::tiny_weights(&config, 3);
-    let parameters = parameters::Parameters::new(&config, &weights, &[]).unwrap();
+    let parameters = parameters::Parameters::new(&config, &weights, &[], &Device::Cpu).unwrap();
     let student = decoder::StudentDecoder::new(&config, &parameters, Precision::F32).unwrap();
     let batch = timeline::Timeline::new(&plan, &corpus).batch(0);
     student

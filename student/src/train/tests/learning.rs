@@ -40,7 +40,8 @@ fn the_decoder_that_ships_computes_what_was_trained() {
     let tokenizer = tiny_tokenizer();
     let encoder =
         document::Encoder::new(&tokenizer, None, &plan.objective, plan.shape.context).unwrap();
-    let parameters = parameters::Parameters::new(&trained.config, &trained.weights, &[]).unwrap();
+    let parameters =
+        parameters::Parameters::new(&trained.config, &trained.weights, &[], &Device::Cpu).unwrap();
     let student =
         decoder::StudentDecoder::new(&trained.config, &parameters, Precision::F32).unwrap();
     for example in &examples {

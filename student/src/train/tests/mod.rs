@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod composed;
 mod freeze;
 mod gradients;
 mod learning;
@@ -10,6 +11,7 @@ mod repeats;
 
 use std::path::Path;
 
+use candle_core::Device;
 use limbeck_model::Precision;
 use limbeck_model::testing::tiny_tokenizer;
 

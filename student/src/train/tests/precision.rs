@@ -19,7 +19,8 @@ fn the_whole_gradient_in_bfloat16_points_where_that_in_f32_does() {
     };
     let corpus = Corpus::new(&plan, &data).unwrap();
     let config = config(&plan, tokenizer.vocab_size()).unwrap();
-    let parameters = parameters::Parameters::new(&config, &tiny_weights(&config, 3), &[]).unwrap();
+    let parameters =
+        parameters::Parameters::new(&config, &tiny_weights(&config, 3), &[], &Device::Cpu).unwrap();
     let batch = timeline::Timeline::new(&plan, &corpus).batch(0);
     let gradients = |precision| {
         let student = decoder::StudentDecoder::new(&config, &parameters, precision).unwrap();
