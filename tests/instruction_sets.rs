@@ -23,12 +23,10 @@ fn paths() -> [(&'static str, &'static str, bool); 3] {
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
-        let neon = cfg!(target_arch = "aarch64");
-        let portable = if neon { "NEON" } else { "portable" };
         [
-            ("portable", portable, true),
+            ("portable", "portable", true),
+            ("neon", "NEON", cfg!(target_arch = "aarch64")),
             ("avx2", "AVX2", false),
-            ("avx512", "AVX-512", false),
         ]
     }
 }

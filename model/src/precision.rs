@@ -12,7 +12,7 @@ use crate::kernels::simd::{InstructionSet, has_bf16_dot_products};
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// What is fastest here for many rows at a time: [`Precision::Bf16`] where the processor has dot products for it, else
-    /// [`Precision::Integer`] in a decoder with AVX2, else [`Precision::F32`].
+    /// [`Precision::Integer`] in a decoder with AVX2 or NEON, else [`Precision::F32`].
     #[default]
     Auto,
     /// f32 everywhere.

@@ -8,7 +8,7 @@
     reason = "bodies must end up inside callers compiled for wider instructions"
 )]
 
-use super::simd::vectorised;
+use super::simd::{multiply_add, vectorised};
 
 /// Partial sums kept side by side, so that the compiler may use whole vectors without reordering anything.
 const LANES: usize = 16;
@@ -23,9 +23,9 @@ const EXPONENTIALS: usize = 1024;
 pub(crate) fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
     let clamped = x.clamp(-87.0, 88.0);
-    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let shifted = multiply_add(clamped, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = clamped - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let r = multiply_add(n, 2.121_944_4e-4, multiply_add(n, -0.693_359_4, clamped));
     let mut p = 1.987_569_1e-4_f32;
     for coefficient in [
         1.398_199_9e-3,
@@ -34,9 +34,9 @@ pub(crate) fn exp(x: f32) -> f32 {
         1.666_666_5e-1,
         0.5,
     ] {
-        p = p * r + coefficient;
+        p = multiply_add(p, r, coefficient);
     }
-    let value = p * r * r + r + 1.0;
+    let value = multiply_add(p * r, r, r) + 1.0;
     let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { value * power }
 }
@@ -63,7 +63,7 @@ pub(crate) fn sum_of_products(left: &[f32], right: &[f32]) -> f32 {
     let mut strands = [0.0_f32; LANES];
     for (left, right) in left.iter().zip(right) {
         for lane in 0..LANES {
-            strands[lane] += left[lane] * right[lane];
+            strands[lane] = multiply_add(left[lane], right[lane], strands[lane]);
         }
     }
     let rest: f32 = left_rest.iter().zip(right_rest).map(|(l, r)| l * r).sum();
@@ -81,7 +81,7 @@ pub(crate) fn sum_of_products_of_three(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
     let mut strands = [0.0_f32; LANES];
     for ((a, b), c) in a.iter().zip(b).zip(c) {
         for lane in 0..LANES {
-            strands[lane] += a[lane] * b[lane] * c[lane];
+            strands[lane] = multiply_add(a[lane] * b[lane], c[lane], strands[lane]);
         }
     }
     let rest = a_rest.iter().zip(b_rest).zip(c_rest);

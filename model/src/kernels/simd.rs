@@ -44,6 +44,17 @@ pub(crate) trait Vector: Copy {
     }
 }
 
+/// `a * b + c`, in one rounding where that is one instruction.
+#[inline(always)]
+pub(crate) fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+    // Without the instruction a fused multiply-add is a call into the maths library.
+    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+        a.mul_add(b, c)
+    } else {
+        a * b + c
+    }
+}
+
 /// Four lanes in plain Rust, which compilers turn into SSE2 or NEON.
 #[derive(Clone, Copy)]
 pub(crate) struct Four([f32; 4]);
@@ -70,14 +81,8 @@ impl Vector for Four {
 
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        // Without the instruction a fused multiply-add is a call into the maths library.
-        let fused = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
         Self(std::array::from_fn(|i| {
-            if fused {
-                a.0[i].mul_add(b.0[i], self.0[i])
-            } else {
-                self.0[i] + a.0[i] * b.0[i]
-            }
+            multiply_add(a.0[i], b.0[i], self.0[i])
         }))
     }
 
@@ -232,6 +237,41 @@ x86_vector!(
     _mm512_add_ps
 );
 
+#[cfg(target_arch = "aarch64")]
+impl Vector for std::arch::aarch64::float32x4_t {
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { std::arch::aarch64::vdupq_n_f32(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(pointer: *const f32) -> Self {
+        // SAFETY: the caller vouches for the instructions and the memory.
+        unsafe { std::arch::aarch64::vld1q_f32(pointer) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, pointer: *mut f32) {
+        // SAFETY: the caller vouches for the instructions and the memory.
+        unsafe { std::arch::aarch64::vst1q_f32(pointer, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { std::arch::aarch64::vfmaq_f32(self, a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { std::arch::aarch64::vaddq_f32(self, other) }
+    }
+}
+
 /// Declares a function over slices that is compiled for each instruction set and dispatches at run time.
 ///
 /// The body is ordinary Rust in a shape that the compiler vectorises.
@@ -256,6 +296,9 @@ macro_rules! vectorised {
 
             match $crate::kernels::simd::InstructionSet::detect() {
                 $crate::kernels::simd::InstructionSet::Portable => body($($argument),*),
+                // Every program for aarch64 is compiled for NEON.
+                #[cfg(target_arch = "aarch64")]
+                $crate::kernels::simd::InstructionSet::Neon => body($($argument),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: detection found these instructions.
                 $crate::kernels::simd::InstructionSet::Avx2 => unsafe { avx2($($argument),*) },

@@ -56,6 +56,10 @@ impl Product<'_> {
         unsafe {
             match instructions {
                 InstructionSet::Portable => all_tiles::<Four>(self, c, c_stride),
+                #[cfg(target_arch = "aarch64")]
+                InstructionSet::Neon => {
+                    all_tiles::<std::arch::aarch64::float32x4_t>(self, c, c_stride);
+                }
                 #[cfg(target_arch = "x86_64")]
                 InstructionSet::Avx2 => avx2(self, c, c_stride),
                 #[cfg(target_arch = "x86_64")]

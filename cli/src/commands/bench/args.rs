@@ -49,8 +49,8 @@ pub struct BenchDecodeArgs {
     /// Tokens decoded after it
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
     pub new: u16,
-    /// What matrices are multiplied in; `auto` is bf16 where the processor has it, else with AVX2 `integer` for weights in
-    /// blocks of integers, else f32
+    /// What matrices are multiplied in; `auto` is bf16 where the processor has it, else with AVX2 or NEON `integer` for
+    /// weights in blocks of integers, else f32
     #[arg(long, value_enum, default_value_t = DecodePrecisionChoice::Auto)]
     pub precision: DecodePrecisionChoice,
     /// JSON instead of a table

@@ -5,6 +5,8 @@
     reason = "bodies must end up inside callers compiled for wider instructions"
 )]
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::float32x4_t;
 use std::ops::Range;
 
 use super::buffer::Buffer;
@@ -90,11 +92,13 @@ pub(super) trait Kernel {
     unsafe fn tile<const R: usize>(tile: &Tile);
 }
 
-// 32 registers of four lanes on aarch64, 16 elsewhere.
+// Two vectors a row where there are 16 registers of them, four where there are 32.
+type PlainPortable = Plain<Four, 2>;
+type RoundedPortable = Rounded<Four, 2>;
 #[cfg(target_arch = "aarch64")]
-const PORTABLE_VECTORS: usize = 4;
-#[cfg(not(target_arch = "aarch64"))]
-const PORTABLE_VECTORS: usize = 2;
+type PlainNeon = Plain<float32x4_t, 4>;
+#[cfg(target_arch = "aarch64")]
+type RoundedNeon = Rounded<float32x4_t, 4>;
 
 /// How a method cuts its operands up.
 #[derive(Clone, Copy)]
@@ -114,8 +118,12 @@ fn sizes_of<K: Kernel>() -> Sizes {
 
 pub(super) fn sizes(method: Method) -> Sizes {
     match method {
-        Method::Plain(InstructionSet::Portable) => sizes_of::<Plain<Four, PORTABLE_VECTORS>>(),
-        Method::Rounded(InstructionSet::Portable) => sizes_of::<Rounded<Four, PORTABLE_VECTORS>>(),
+        Method::Plain(InstructionSet::Portable) => sizes_of::<PlainPortable>(),
+        Method::Rounded(InstructionSet::Portable) => sizes_of::<RoundedPortable>(),
+        #[cfg(target_arch = "aarch64")]
+        Method::Plain(InstructionSet::Neon) => sizes_of::<PlainNeon>(),
+        #[cfg(target_arch = "aarch64")]
+        Method::Rounded(InstructionSet::Neon) => sizes_of::<RoundedNeon>(),
         #[cfg(target_arch = "x86_64")]
         Method::Plain(InstructionSet::Avx2) => sizes_of::<x86::PlainAvx2>(),
         #[cfg(target_arch = "x86_64")]
@@ -136,14 +144,22 @@ pub(super) unsafe fn pack_panel(method: Method, right: View<'_>, column: usize, 
     unsafe {
         match method {
             Method::Plain(InstructionSet::Portable) => {
-                Plain::<Four, PORTABLE_VECTORS>::pack_panel(right, column, panel);
+                PlainPortable::pack_panel(right, column, panel);
+            }
+            #[cfg(target_arch = "aarch64")]
+            Method::Plain(InstructionSet::Neon) => {
+                PlainNeon::pack_panel(right, column, panel);
             }
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx2) => x86::pack_avx2(right, column, panel),
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx512) => x86::pack_avx512(right, column, panel),
             Method::Rounded(InstructionSet::Portable) => {
-                Rounded::<Four, PORTABLE_VECTORS>::pack_panel(right, column, panel);
+                RoundedPortable::pack_panel(right, column, panel);
+            }
+            #[cfg(target_arch = "aarch64")]
+            Method::Rounded(InstructionSet::Neon) => {
+                RoundedNeon::pack_panel(right, column, panel);
             }
             #[cfg(target_arch = "x86_64")]
             Method::Rounded(InstructionSet::Avx2) => x86::pack_rounded_avx2(right, column, panel),
@@ -164,16 +180,16 @@ pub(super) unsafe fn compute(method: Method, task: &Task<'_>) {
     // SAFETY: the caller's promises are passed on.
     unsafe {
         match method {
-            Method::Plain(InstructionSet::Portable) => {
-                all_tiles::<Plain<Four, PORTABLE_VECTORS>>(task);
-            }
+            Method::Plain(InstructionSet::Portable) => all_tiles::<PlainPortable>(task),
+            #[cfg(target_arch = "aarch64")]
+            Method::Plain(InstructionSet::Neon) => all_tiles::<PlainNeon>(task),
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx2) => x86::compute_avx2(task),
             #[cfg(target_arch = "x86_64")]
             Method::Plain(InstructionSet::Avx512) => x86::compute_avx512(task),
-            Method::Rounded(InstructionSet::Portable) => {
-                all_tiles::<Rounded<Four, PORTABLE_VECTORS>>(task);
-            }
+            Method::Rounded(InstructionSet::Portable) => all_tiles::<RoundedPortable>(task),
+            #[cfg(target_arch = "aarch64")]
+            Method::Rounded(InstructionSet::Neon) => all_tiles::<RoundedNeon>(task),
             #[cfg(target_arch = "x86_64")]
             Method::Rounded(InstructionSet::Avx2) => x86::compute_rounded_avx2(task),
             #[cfg(target_arch = "x86_64")]

@@ -7,11 +7,13 @@
 //!
 //! - [`panels`]: the layout of the weights
 //! - [`activations`]: rounded input rows
-//! - [`portable`] and [`avx2`]: a few rows against one panel
+//! - [`portable`], [`avx2`] and [`neon`]: a few rows against one panel
 
 mod activations;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod panels;
 mod portable;
 #[cfg(test)]
@@ -31,6 +33,8 @@ pub(crate) fn is_fast() -> bool {
 pub(crate) fn instruction_set() -> &'static str {
     match InstructionSet::detect() {
         InstructionSet::Portable => InstructionSet::Portable.name(),
+        #[cfg(target_arch = "aarch64")]
+        InstructionSet::Neon => InstructionSet::Neon.name(),
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx2 | InstructionSet::Avx512 => InstructionSet::Avx2.name(),
     }

@@ -10,6 +10,8 @@ use rayon::prelude::*;
 use super::activations::{QuantisedRows, Row};
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::portable;
 use crate::block_tensor::{BLOCK, Block, BlockTensor};
 use crate::kernels::matrix::task_size;
@@ -235,6 +237,16 @@ impl Tile<'_> {
             match (self.instructions, self.form.minimum) {
                 (InstructionSet::Portable, _) => portable::four_bit(self.form, self.lines, &rows),
                 // SAFETY: detection found the instructions.
+                #[cfg(target_arch = "aarch64")]
+                (InstructionSet::Neon, false) => unsafe {
+                    neon::four_bit::<R, false>(self.lines, &rows)
+                },
+                // SAFETY: as above.
+                #[cfg(target_arch = "aarch64")]
+                (InstructionSet::Neon, true) => unsafe {
+                    neon::four_bit::<R, true>(self.lines, &rows)
+                },
+                // SAFETY: detection found the instructions.
                 #[cfg(target_arch = "x86_64")]
                 (_, false) => unsafe { avx2::four_bit::<R, false>(self.lines, &rows) },
                 #[cfg(target_arch = "x86_64")]
@@ -245,6 +257,16 @@ impl Tile<'_> {
             let rows: [Row<'_, i16>; R] = std::array::from_fn(|r| self.rounded.words(self.row + r));
             match (self.instructions, self.form.minimum) {
                 (InstructionSet::Portable, _) => portable::eight_bit(self.form, self.lines, &rows),
+                // SAFETY: as above.
+                #[cfg(target_arch = "aarch64")]
+                (InstructionSet::Neon, false) => unsafe {
+                    neon::eight_bit::<R, false>(self.lines, &rows)
+                },
+                // SAFETY: as above.
+                #[cfg(target_arch = "aarch64")]
+                (InstructionSet::Neon, true) => unsafe {
+                    neon::eight_bit::<R, true>(self.lines, &rows)
+                },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 (_, false) => unsafe { avx2::eight_bit::<R, false>(self.lines, &rows) },

@@ -94,6 +94,6 @@ where
     sums
 }
 
-fn half_floats(line: &Line) -> [f32; COLUMNS] {
+pub(super) fn half_floats(line: &Line) -> [f32; COLUMNS] {
     std::array::from_fn(|i| f16::from_le_bytes([line.0[2 * i], line.0[2 * i + 1]]).to_f32())
 }

@@ -7,6 +7,9 @@ use std::sync::OnceLock;
 pub(crate) enum InstructionSet {
     /// What every processor of the target has.
     Portable,
+    /// 4 lanes with fused multiply-add.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     /// 8 lanes with fused multiply-add and half floats.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -45,7 +48,7 @@ pub enum InstructionSetError {
     },
 }
 
-/// Has all kernels of this process take the path called `name`, `portable`, `avx2` or `avx512`, where they would take
+/// Has all kernels of this process take the path called `name`, `portable`, `neon`, `avx2` or `avx512`, where they would take
 /// the widest that the processor has. That is for comparing paths, and for looking at one that other machines take.
 ///
 /// It has to be called before anything is computed.
@@ -86,6 +89,8 @@ impl InstructionSet {
     /// Every path of this build.
     const ALL: &[Self] = &[
         Self::Portable,
+        #[cfg(target_arch = "aarch64")]
+        Self::Neon,
         #[cfg(target_arch = "x86_64")]
         Self::Avx2,
         #[cfg(target_arch = "x86_64")]
@@ -117,7 +122,16 @@ impl InstructionSet {
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    fn probe() -> Self {
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            Self::Neon
+        } else {
+            Self::Portable
+        }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     fn probe() -> Self {
         Self::Portable
     }
@@ -133,6 +147,8 @@ impl InstructionSet {
     fn key(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -143,8 +159,9 @@ impl InstructionSet {
     /// The name that reports show.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Portable if cfg!(target_arch = "aarch64") => "NEON",
             Self::Portable => "portable",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "NEON",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "AVX2",
             #[cfg(target_arch = "x86_64")]
@@ -155,8 +172,9 @@ impl InstructionSet {
     /// The name that reports show where products of bfloat16 are computed in f32.
     pub(crate) fn name_of_emulated_bf16(self) -> &'static str {
         match self {
-            Self::Portable if cfg!(target_arch = "aarch64") => "NEON, BF16 emulated",
             Self::Portable => "portable, BF16 emulated",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "NEON, BF16 emulated",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "AVX2, BF16 emulated",
             #[cfg(target_arch = "x86_64")]
