@@ -98,7 +98,7 @@ fn the_messages_format() {
             8: turn 1: the role `tool` is not known
             9: it has no `messages`
             10: a list instead of an object
-            11: not valid JSON at column 0: EOF while parsing a list
+            11: not valid JSON at column 14: EOF while parsing a list
         "#]],
     );
 }
