@@ -138,8 +138,8 @@ pub(super) async fn insert_all(
                 .push_bind(&attempt.trace_id)
                 .push_bind(&attempt.teacher)
                 .push_bind(&attempt.started_at)
-                .push_bind(attempt.waited_ms as i64)
-                .push_bind(attempt.latency_ms as i64)
+                .push_bind(integer(attempt.waited_ms))
+                .push_bind(integer(attempt.latency_ms))
                 .push_bind(kind)
                 .push_bind(message)
                 .push_bind(call.map(|call| &call.endpoint))
@@ -147,18 +147,9 @@ pub(super) async fn insert_all(
                 .push_bind(call.and_then(|call| call.http_status))
                 .push_bind(call.map(|call| json!(call.headers).to_string()))
                 .push_bind(call.and_then(|call| call.request_id.as_ref()))
-                .push_bind(
-                    call.and_then(|call| call.prompt_tokens)
-                        .map(|count| count as i64),
-                )
-                .push_bind(
-                    call.and_then(|call| call.completion_tokens)
-                        .map(|count| count as i64),
-                )
-                .push_bind(
-                    call.and_then(|call| call.cost_nano_usd)
-                        .map(|cost| cost as i64),
-                );
+                .push_bind(call.and_then(|call| call.prompt_tokens).map(integer))
+                .push_bind(call.and_then(|call| call.completion_tokens).map(integer))
+                .push_bind(call.and_then(|call| call.cost_nano_usd).map(integer));
         },
     )
     .await?;
@@ -169,4 +160,9 @@ pub(super) async fn insert_all(
     // `SQLite` promises no order of what a statement returns.
     numbered.sort_unstable_by_key(|(number, _)| *number);
     Ok(numbered.into_iter().map(|(_, row)| row).collect())
+}
+
+/// What `SQLite` can hold of a count; a service may tell any.
+fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

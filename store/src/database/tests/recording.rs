@@ -153,6 +153,21 @@ async fn failed_tries_are_kept_beside_the_one_that_succeeded() {
 }
 
 #[tokio::test]
+async fn a_count_that_no_column_can_hold_spoils_no_attempt() {
+    let folder = folder();
+    let (store, _) = filled(&folder.path, 1).await;
+    let mut failed = answer(&prompt(1), 1).attempts[0].clone();
+    failed.trace_id = "0".repeat(64);
+    failed.latency_ms = u64::MAX;
+    store
+        .record_failures(std::slice::from_ref(&failed))
+        .await
+        .unwrap();
+    failed.latency_ms = i64::MAX as u64;
+    assert_eq!(store.attempts(&failed.trace_id).await.unwrap(), [failed]);
+}
+
+#[tokio::test]
 async fn verdicts_are_replaced_and_the_newest_curation_counts() {
     let folder = folder();
     let (store, answers) = filled(&folder.path, 3).await;
