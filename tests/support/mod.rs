@@ -1,6 +1,5 @@
 //! What the tests are written in: projects to run, the binary to run them with, and eyes for what is left.
 
-pub mod batch_results;
 pub mod batch_server;
 pub mod command;
 pub mod fault_server;

@@ -1,8 +1,6 @@
 //! Harvests from a server that misbehaves: each prompt ends answered once, or among the failures with its reason.
 
-#[path = "../../../../tests/support/batch_results.rs"]
-mod batch_results;
-#[path = "../../../../tests/support/batch_server.rs"]
+#[path = "../../../../tests/support/batch_server/mod.rs"]
 mod batch_server;
 mod batches;
 #[path = "../../../../tests/support/fault_server.rs"]

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::batch_server::{Dialect, Fate};
-use super::fault_server::answer_body;
+use super::super::fault_server::answer_body;
+use super::{Dialect, Fate};
 
 /// What the service says of the request `id`, which asks `text`; nothing, if that is its fate.
-pub fn line(dialect: Dialect, id: &str, text: &str, fate: Fate) -> Option<Value> {
+pub(super) fn line(dialect: Dialect, id: &str, text: &str, fate: Fate) -> Option<Value> {
     match dialect {
         Dialect::OpenAi | Dialect::Azure => openai_line(id, text, fate),
         Dialect::Anthropic => anthropic_line(id, text, fate),
