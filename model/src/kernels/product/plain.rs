@@ -18,6 +18,8 @@ const EIGHT: usize = 8;
 /// Lines that are asked for ahead of those that are read: each lies in another page of memory, to which the processor
 /// does not look ahead by itself.
 const AHEAD: usize = 8;
+/// Steps along the depth that a tile takes in one turn of its loop.
+const UNROLLED: usize = 4;
 /// Values in one line of memory.
 const LINE: usize = 16;
 
@@ -143,19 +145,43 @@ impl<V: Vector, const N: usize> Kernel for Plain<V, N> {
             let mut sums = [[V::splat(0.0); N]; R];
             let mut left = tile.left.words.cast::<f32>();
             let mut right = tile.right.cast::<f32>();
-            for _ in 0..tile.words {
-                let factors: [V; N] = std::array::from_fn(|i| V::load(right.add(i * V::LANES)));
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let value = V::splat(left.add(r).read());
-                    for (sum, factor) in sums.iter_mut().zip(factors) {
-                        *sum = sum.add_product(value, factor);
-                    }
+            for _ in 0..tile.words / UNROLLED {
+                for step in 0..UNROLLED {
+                    add_step(
+                        &mut sums,
+                        left.add(step * ROWS),
+                        right.add(step * Self::COLUMNS),
+                    );
                 }
+                left = left.wrapping_add(UNROLLED * ROWS);
+                right = right.wrapping_add(UNROLLED * Self::COLUMNS);
+            }
+            for _ in 0..tile.words % UNROLLED {
+                add_step(&mut sums, left, right);
                 left = left.wrapping_add(ROWS);
                 right = right.wrapping_add(Self::COLUMNS);
             }
             for (r, sums) in sums.into_iter().enumerate() {
                 tile.finish(r, 0, sums);
+            }
+        }
+    }
+}
+
+/// Adds the products of one step along the depth.
+#[inline(always)]
+unsafe fn add_step<V: Vector, const N: usize, const R: usize>(
+    sums: &mut [[V; N]; R],
+    left: *const f32,
+    right: *const f32,
+) {
+    // SAFETY: the caller vouches for the instructions, `R` values of the left side and `N` vectors of the right.
+    unsafe {
+        let factors: [V; N] = std::array::from_fn(|i| V::load(right.add(i * V::LANES)));
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let value = V::splat(left.add(r).read());
+            for (sum, factor) in sums.iter_mut().zip(factors) {
+                *sum = sum.add_product(value, factor);
             }
         }
     }
