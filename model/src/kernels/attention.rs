@@ -2,9 +2,12 @@
 //!
 //! The weights of a block are taken against the largest score so far and rescaled when a later block has a larger one
 //! (the online softmax of `FlashAttention`, arXiv 2205.14135, algorithm 1), so no more than one block of scores exists.
-#![expect(
-    unsafe_code,
-    reason = "functions compiled for detected instructions are called unsafely"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "functions compiled for detected instructions are called unsafely"
+    )
 )]
 
 use super::rows::score_weights;

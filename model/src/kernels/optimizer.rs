@@ -1,7 +1,10 @@
 //! The optimizer's loops over a parameter's numbers.
-#![expect(
-    unsafe_code,
-    reason = "functions compiled for detected instructions are called unsafely"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "functions compiled for detected instructions are called unsafely"
+    )
 )]
 
 use super::simd::vectorised;

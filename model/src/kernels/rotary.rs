@@ -1,7 +1,10 @@
 //! Rotary positions in the rotate-half layout of Hugging Face: channel `i` is paired with channel `i + head_dim / 2`.
-#![expect(
-    unsafe_code,
-    reason = "functions compiled for detected instructions are called unsafely"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "functions compiled for detected instructions are called unsafely"
+    )
 )]
 
 use super::simd::vectorised;

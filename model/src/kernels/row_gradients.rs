@@ -1,7 +1,10 @@
 //! The ways back through operations on rows; the ways forward are in [`super::rows`].
-#![expect(
-    unsafe_code,
-    reason = "functions compiled for detected instructions are called unsafely"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "functions compiled for detected instructions are called unsafely"
+    )
 )]
 #![expect(
     clippy::inline_always,

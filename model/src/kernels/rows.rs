@@ -1,7 +1,10 @@
 //! Operations on single rows: norms, activations and softmax statistics.
-#![expect(
-    unsafe_code,
-    reason = "functions compiled for detected instructions are called unsafely"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "functions compiled for detected instructions are called unsafely"
+    )
 )]
 #![expect(
     clippy::inline_always,

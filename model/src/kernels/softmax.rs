@@ -1,7 +1,10 @@
 //! The passes over one row of logits that a softmax and its gradient are made of.
-#![expect(
-    unsafe_code,
-    reason = "functions compiled for detected instructions are called unsafely"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "functions compiled for detected instructions are called unsafely"
+    )
 )]
 
 use super::rows::{exp, sum_of};

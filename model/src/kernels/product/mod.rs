@@ -35,7 +35,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::simd::{InstructionSet, SharedOutput, has_bf16_dot_products};
+#[cfg(target_arch = "x86_64")]
+use super::simd::has_bf16_dot_products;
+use super::simd::{InstructionSet, SharedOutput};
 use buffer::Buffer;
 use tile::Task;
 pub(crate) use view::View;
@@ -58,7 +60,7 @@ const SERIAL: usize = 1 << 18;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arithmetic {
     F32,
-    /// Factors rounded to bfloat16; fast only with [`has_bf16_dot_products`].
+    /// Factors rounded to bfloat16; fast only with [`super::simd::has_bf16_dot_products`].
     Bf16,
 }
 

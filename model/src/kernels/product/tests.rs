@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernels::matrix::test_values;
-use crate::kernels::simd::on_every_path;
+use crate::kernels::simd::{has_bf16_dot_products, on_every_path};
 
 /// Every method that this processor has.
 fn methods() -> Vec<Method> {

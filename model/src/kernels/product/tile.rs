@@ -45,6 +45,10 @@ pub(super) struct Task<'a> {
 pub(super) struct Left {
     pub(super) words: *const u32,
     pub(super) tile: usize,
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "only pairs lie with rows apart")
+    )]
     pub(super) row: usize,
     pub(super) step: usize,
 }

@@ -2,9 +2,12 @@
 //!
 //! Beside 4-bit weights they have 8 bits, as in llama.cpp. Beside 8-bit weights they have 16: multiplying these takes no
 //! longer with AVX2, and the rounding then is lost in that of f32 sums.
-#![expect(
-    unsafe_code,
-    reason = "functions compiled for detected instructions are called unsafely"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "functions compiled for detected instructions are called unsafely"
+    )
 )]
 
 use rayon::prelude::*;
