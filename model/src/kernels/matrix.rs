@@ -252,12 +252,13 @@ mod tests {
                 test_values(rows * inputs, 1),
                 test_values(outputs * inputs, 2),
             );
-            let mut matrices = vec![Matrix::f32(&weights, outputs, inputs)];
+            let in_f32 = Matrix::f32(&weights, outputs, inputs);
             #[cfg(target_arch = "x86_64")]
-            if crate::kernels::simd::has_bf16_dot_products() {
-                matrices.push(Matrix::bf16(&weights, outputs, inputs));
-            }
-            for matrix in matrices {
+            let in_bf16 = crate::kernels::simd::has_bf16_dot_products()
+                .then(|| Matrix::bf16(&weights, outputs, inputs));
+            #[cfg(not(target_arch = "x86_64"))]
+            let in_bf16 = None;
+            for matrix in std::iter::once(in_f32).chain(in_bf16) {
                 let mut scratch = MatrixScratch::default();
                 let mut together = vec![0.0; rows * outputs];
                 matrix.multiply(&x, &mut together, false, &mut scratch);
